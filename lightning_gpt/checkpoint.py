@@ -1,0 +1,111 @@
+"""What a checkpoint says of itself, and how one is read and written safely. Knows nothing of Lightning."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_gpt.errors import UserError
+from lightning_gpt.files import replacing
+from lightning_gpt.ladder import RUNGS, Network
+
+KEY = "lightning_gpt"  # where the record stands in the checkpoint
+FORMAT = 1
+NETWORKS = {rung.__name__: rung for rung in RUNGS}
+
+
+@dataclass(frozen=True)
+class Record:
+    """All that is needed to use the weights, in plain values: no class is named that is not in the ladder's table.
+
+    Attributes:
+        network: a rung's class name.
+        sizes: what it was made with.
+        vocabulary: the characters, in order of their numbers.
+        corpus: name of the text it was trained on.
+        corpus_sha256: fingerprint of that text's bytes.
+        corpus_length: its characters.
+    """
+
+    network: str
+    sizes: dict[str, int | float | bool | None]
+    vocabulary: str
+    corpus: str
+    corpus_sha256: str
+    corpus_length: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The record as it is saved."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def of(cls, checkpoint: Mapping[str, Any], path: str | Path) -> "Record":
+        """The record in a checkpoint that was read from `path`.
+
+        Raises:
+            UserError: it has none, or one of another format, or one that names no network of the ladder.
+        """
+        entries = checkpoint.get(KEY) if isinstance(checkpoint, Mapping) else None
+        if not isinstance(entries, dict):
+            raise UserError(f"{path} is a checkpoint of another program: it does not say what network it holds")
+        if entries.get("format") != FORMAT:
+            raise UserError(f"{path} has checkpoint format {entries.get('format')}, this version reads {FORMAT}")
+        try:
+            record = cls(**{name: entries[name] for name in cls.__dataclass_fields__})
+            known = record.network in NETWORKS and all(isinstance(c, str) for c in record.vocabulary)
+        except (KeyError, TypeError):
+            known = False
+        if not known:
+            raise UserError(f"{path} is damaged: its record of the network can't be read")
+        return record
+
+    def build(self, weights: Mapping[str, torch.Tensor]) -> Network:
+        """The network with these weights, in eval mode.
+
+        Raises:
+            ValueError, RuntimeError, TypeError: sizes and weights do not belong together.
+        """
+        with torch.device("meta"):  # no memory before the sizes have proved true, no init that is overwritten anyway
+            network = NETWORKS[self.network](**self.sizes)  # type: ignore[arg-type]
+        network.load_state_dict(weights, assign=True)
+        return network.eval()
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """A checkpoint file, on the CPU; tensors and plain values only, so that no code in it can run.
+
+    Raises:
+        UserError: missing, truncated, not a checkpoint, or holding more than plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no checkpoint at {path}: give the path of a .ckpt file, or best or last")
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken file can raise anything
+        reason = str(error).strip().splitlines()
+        raise UserError(
+            f"{path} can't be read as a checkpoint; it is truncated, damaged or not one "
+            f"({type(error).__name__}: {reason[0][:120] if reason else ''})"
+        ) from error
+    if not isinstance(checkpoint, dict):
+        raise UserError(f"{path} is not a checkpoint: it holds a {type(checkpoint).__name__}")
+    return checkpoint
+
+
+def write(checkpoint: Mapping[str, Any], path: str | Path) -> None:
+    """Saves the checkpoint whole or not at all; an older file at `path` stays good until the new one is.
+
+    Raises:
+        UserError: no space, or no right to write.
+    """
+    try:
+        with replacing(path) as file:
+            torch.save(checkpoint, file)
+    except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
+        raise UserError(
+            f"can't save {path} ({getattr(error, 'strerror', None) or str(error).splitlines()[0]}): "
+            "make room or name another folder with --runs_dir; what was saved before is untouched"
+        ) from error

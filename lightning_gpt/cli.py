@@ -1,0 +1,86 @@
+"""The one door: finds the command, runs it, and turns a user's mistake into one line and exit status 2.
+
+Nothing heavy is imported before it is known which command needs it.
+"""
+
+import difflib
+import os
+import sys
+
+from lightning_gpt.errors import UserError
+
+COMMANDS = {
+    "fit": "train a network; LightningCLI: --config, any option, --print_config",
+    "validate": "the exact loss of a checkpoint on the held-out text",
+    "test": "the same, logged as test/",
+    "predict": "the nats of every held-out character",
+    "generate": "write text with a checkpoint",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs a command; returns its exit status: 0 done, 2 a user's mistake, 128 + n stopped by signal n."""
+    args = sys.argv[1:] if argv is None else argv
+    debug = "--debug" in args
+    args = [arg for arg in args if arg != "--debug"]
+    if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(line_buffering=True, errors="replace")
+    try:
+        return dispatch(args)
+    except UserError as error:
+        if debug:
+            raise
+        print(f"lightning-gpt: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        if debug:
+            raise
+        print("\nlightning-gpt: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # as in: generate | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+def dispatch(args: list[str]) -> int:
+    """Runs the command that `args` begin with.
+
+    Raises:
+        UserError: whatever the command complains of, or no such command.
+    """
+    command, *rest = args or ["--help"]
+    if command in ("-h", "--help"):
+        width = max(map(len, COMMANDS))
+        print("usage: lightning-gpt COMMAND [options], lightning-gpt COMMAND --help\n")
+        print("\n".join(f"  {name:{width}}  {line}" for name, line in COMMANDS.items()))
+        print("\n  --debug anywhere shows the traceback behind an error message")
+    elif command == "--version":
+        from lightning_gpt import __version__
+
+        print(__version__)
+    elif command == "generate":
+        from lightning_gpt.commands import generate
+
+        generate.run(rest)
+    elif command in COMMANDS:
+        from lightning_gpt.commands import lightning
+        from lightning_gpt.training.checkpoints import Interrupted
+
+        try:
+            lightning.run(command, rest)
+        except Interrupted as stop:
+            print(
+                f"\n{stop}\n  go on with    {lightning.program_name()} fit --ckpt_path {os.path.relpath(stop.path)}",
+                file=sys.stderr,
+            )
+            return 128 + stop.signal
+    else:
+        near = difflib.get_close_matches(command, COMMANDS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+        raise UserError(f"no command {command!r}; {hint}")
+    return 0

@@ -1,0 +1,1 @@
+"""The commands behind the one door, `lightning_gpt.cli`; each is imported only when it is called."""

@@ -1,0 +1,253 @@
+"""fit, validate, test, predict: LightningCLI, taught where runs live and to speak in single lines."""
+
+import argparse
+import difflib
+import inspect
+import logging
+import os
+import re
+import shlex
+import shutil
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import jsonargparse
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from lightning_gpt.errors import UserError
+from lightning_gpt.ladder import RUNGS
+from lightning_gpt.runs import find_checkpoint, run_folder
+from lightning_gpt.training import (
+    CharDataModule,
+    LanguageModel,
+    LastCheckpoint,
+    ProgressBar,
+    RunLog,
+    SafeCheckpointIO,
+    SampleText,
+    Speed,
+    best_checkpoint,
+)
+from lightning_gpt.training.module import NATS_PER_BIT
+
+TRAINER_DEFAULTS: dict[str, Any] = {
+    "max_steps": 2000,
+    "max_epochs": -1,  # blocks are drawn without end: there are steps, no epochs
+    "check_val_every_n_epoch": None,  # so that val_check_interval counts steps
+    "val_check_interval": 250,
+    "log_every_n_steps": 10,
+    "num_sanity_val_steps": 0,
+    "use_distributed_sampler": False,  # the blocks know their rank
+    "enable_model_summary": False,  # the run's card says it
+}
+
+
+class RunCLI(LightningCLI):
+    """LightningCLI over the one module and the one datamodule, for one subcommand."""
+
+    def __init__(self, subcommand: str, args: list[str]) -> None:
+        self.only = subcommand
+        super().__init__(
+            LanguageModel,
+            CharDataModule,
+            args=[subcommand, *with_run_config(args)],
+            trainer_defaults=TRAINER_DEFAULTS,
+            seed_everything_default=1337,
+            save_config_kwargs={"overwrite": True},
+            parser_kwargs={"exit_on_error": False, subcommand: {"exit_on_error": False}},
+            auto_configure_optimizers=False,
+        )
+
+    # ---------------------------------------------------------------------------------------------- what is asked
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Where the run goes, and the samples it writes."""
+        parser.add_argument("--name", type=str, default="gpt", help="The run's name: it lives in <runs_dir>/<name>/.")
+        parser.add_argument("--runs_dir", type=str, default="runs", help="The folder of all runs.")
+        parser.add_lightning_class_args(SampleText, "sample")
+        parser.set_defaults({"model.optimizer": {"class_path": "AdamW"}})
+        parser.link_arguments("seed_everything", "data.seed")
+
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        whole = self.subcommands
+        self.subcommands = lambda: {self.only: whole()[self.only]}  # type: ignore[method-assign]  # a parser each is slow
+        super()._add_subcommands(parser, **kwargs)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parses, in single-line complaints; resolves `best` and `last`.
+
+        Raises:
+            UserError: anything wrong with the arguments or the config file.
+        """
+        assert isinstance(args, list)
+        try:
+            self.config = parser.parse_args(args)
+        except (argparse.ArgumentError, jsonargparse.ArgumentError) as error:
+            known = [a.dest for a in self._subcommand_parsers[self.only]._actions]
+            raise UserError(one_line(str(error), known)) from error
+        options = self.config[self.only]
+        if options.ckpt_path:
+            options.ckpt_path = str(find_checkpoint(options.ckpt_path, options.runs_dir))
+        elif self.only != "fit":
+            raise UserError(f"{self.only} needs a checkpoint: --ckpt_path best, last, or a path to a .ckpt file")
+
+    def _parse_ckpt_path(self) -> None:
+        """Nothing: Lightning would let the checkpoint's hyperparameters win over the command line without a word."""
+
+    def _set_seed(self) -> None:
+        with quiet("lightning.fabric.utilities.seed"):  # the run's config says the seed
+            super()._set_seed()
+
+    # ------------------------------------------------------------------------------------------------ what is made
+
+    def before_instantiate_classes(self) -> None:
+        """Chooses what the configuration leaves to the machine, and refuses what the machine lacks."""
+        options = self.config[self.only].trainer
+        if options.precision is None:
+            options.precision = best_precision(options.accelerator)
+        elif str(options.precision).startswith("16") and not on_gpu(options.accelerator):
+            raise UserError(
+                f"--trainer.precision {options.precision} needs a GPU, and this run is on the CPU: "
+                "take 32-true or bf16-mixed"
+            )
+        if self.only != "fit":
+            self.save_config_callback = None
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The Trainer with the house's logger, checkpoints and displays added to what the configuration says.
+
+        Raises:
+            UserError: an option that this machine or Lightning refuses.
+        """
+        given = self.config_init[self.only].trainer
+        bar = given.enable_progress_bar if given.enable_progress_bar is not None else sys.stderr.isatty()
+        callbacks = [*(given.callbacks or []), *([ProgressBar()] if bar else [])]
+        kwargs |= {"enable_progress_bar": bar, "plugins": [*(given.plugins or []), SafeCheckpointIO()]}
+        if self.only == "fit":
+            callbacks += [Speed(), RunLog()]
+            if given.enable_checkpointing is not False:
+                callbacks += [best_checkpoint(), LastCheckpoint()]
+            if given.logger in (None, True):
+                kwargs["logger"] = self.logger()
+        else:
+            kwargs |= {"logger": False, "enable_checkpointing": False}
+        try:
+            with quiet("lightning.pytorch.utilities.rank_zero"):  # the run's card says what is used
+                return super().instantiate_trainer(callbacks=callbacks, **kwargs)
+        except (MisconfigurationException, ValueError) as error:
+            raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+
+    def logger(self) -> TensorBoardLogger:
+        """TensorBoard in the run's folder: a new version, or the one that last.ckpt goes on in."""
+        options = self.config[self.only]
+        checkpoint = Path(options.ckpt_path) if options.ckpt_path else None
+        folder = run_folder(checkpoint) if checkpoint and checkpoint.name == "last.ckpt" else None
+        if folder is None:
+            return TensorBoardLogger(options.runs_dir, name=options.name, default_hp_metric=False)
+        warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # it is meant to be
+        folder = Path(os.path.relpath(folder))
+        return TensorBoardLogger(
+            folder.parent.parent, name=folder.parent.name, version=folder.name, default_hp_metric=False
+        )
+
+    # ------------------------------------------------------------------------------------------------- what is said
+
+    def fit(self, **kwargs: Any) -> None:
+        """Trainer.fit without its parting word; `after_fit` has a better one."""
+        with quiet("lightning.pytorch.utilities.rank_zero"):
+            self.trainer.fit(**kwargs)
+
+    def after_fit(self) -> None:
+        """The best loss, where it is kept, and what to do with it."""
+        best = next((c for c in self.trainer.checkpoint_callbacks if c.monitor == "val/loss"), None)  # type: ignore[attr-defined]
+        if not (self.trainer.is_global_zero and isinstance(best, ModelCheckpoint) and best.best_model_path):
+            return
+        assert best.best_model_score is not None
+        loss, path, program = float(best.best_model_score), os.path.relpath(best.best_model_path), program_name()
+        prompt = next((f" --prompt {shlex.quote(p)}" for p in self._get(self.config, "sample").prompts or [] if p.strip()), "")
+        print(
+            f"best val/loss {loss:.4f} nats per character ({loss / NATS_PER_BIT:.3f} bits) on {self.datamodule.tokens.corpus}\n"
+            f"  kept in      {path}\n"
+            f"  validate     {program} validate --ckpt_path {path}\n"
+            f"  write text   {program} generate --ckpt_path {path}{prompt}\n"
+            f"  look at it   {program.removesuffix('lightning-gpt')}tensorboard --logdir {self.config.fit.runs_dir}"
+        )
+
+
+def run(subcommand: str, args: list[str]) -> None:
+    """Runs fit, validate, test or predict with the command line's arguments."""
+    RunCLI(subcommand, args)
+
+
+def with_run_config(args: list[str]) -> list[str]:
+    """The arguments, behind the config of the run that --ckpt_path belongs to where no --config is given."""
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early.add_argument("--ckpt_path")
+    early.add_argument("--runs_dir", default="runs")
+    early.add_argument("--config", "-c")
+    given, _ = early.parse_known_args(args)
+    if given.config or not given.ckpt_path:
+        return args
+    folder = run_folder(find_checkpoint(given.ckpt_path, given.runs_dir))
+    if folder is None:
+        raise UserError(
+            f"{given.ckpt_path} does not lie in a run's folder, so its configuration is not known: give it by --config"
+        )
+    return ["--config", str(folder / "config.yaml"), *args]
+
+
+def one_line(message: str, known: list[str]) -> str:
+    """A parser's complaint as one line, with the nearest name that exists for one that does not."""
+    line = " ".join(message.split())
+    unknown = re.search(r"unrecognized arguments: --([\w.]+)|option '([\w.]+)'|Option '([\w.]+)' is not", line)
+    if unknown:
+        name = next(group for group in unknown.groups() if group)
+        sizes = {size for rung in RUNGS for size in inspect.signature(rung).parameters}
+        near = difflib.get_close_matches(name, [*known, *sizes], n=1)
+        return f"there is no option {name}" + (f"; did you mean {near[0]}?" if near else "; see --help")
+    return re.sub(r" Does not validate against any of the Union subtypes.*Given value: ", " does not accept ", line)
+
+
+def on_gpu(accelerator: Any) -> bool:
+    """Whether a run with this --trainer.accelerator will be on a GPU."""
+    import torch
+
+    return accelerator != "cpu" and torch.accelerator.is_available()
+
+
+def best_precision(accelerator: Any) -> str:
+    """bf16-mixed on a GPU that computes in it, else 16-mixed on CUDA; 32-true elsewhere."""
+    import torch
+
+    if not on_gpu(accelerator) or not torch.cuda.is_available():
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+
+
+class quiet:
+    """A logger's chatter (not its warnings) off inside the block."""
+
+    def __init__(self, name: str) -> None:
+        self.logger = logging.getLogger(name)
+
+    def __enter__(self) -> None:
+        self.level = self.logger.level
+        self.logger.setLevel(logging.WARNING)
+
+    def __exit__(self, *_: object) -> None:
+        self.logger.setLevel(self.level)
+
+
+def program_name() -> str:
+    """How this program was called, as it can be typed again."""
+    program = sys.argv[0]
+    if Path(program).name == "__main__.py":
+        return f"{Path(sys.executable).name} -m lightning_gpt"
+    found = shutil.which(Path(program).name)
+    return Path(program).name if found and os.path.samefile(found, program) else os.path.relpath(program)

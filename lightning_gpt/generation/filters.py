@@ -1,0 +1,48 @@
+"""From logits to one choice. Pure functions of logits (..., V); none of them knows a network or a text."""
+
+import torch
+from torch import Tensor
+
+
+def keep_top_k(logits: Tensor, k: int) -> Tensor:
+    """logits (..., V) with all but the k largest of each row at minus infinity (ties with the k-th stay)."""
+    threshold = logits.topk(min(k, logits.shape[-1]), dim=-1).values[..., -1:]  # (..., 1)
+    return logits.masked_fill(logits < threshold, float("-inf"))
+
+
+def keep_top_p(logits: Tensor, p: float) -> Tensor:
+    """logits (..., V) with all but the nucleus at minus infinity: the fewest characters whose probabilities reach p.
+
+    "The Curious Case of Neural Text Degeneration", Holtzman et al. 2019. The likeliest character always stays.
+    """
+    ordered, order = logits.sort(dim=-1, descending=True, stable=True)
+    probabilities = ordered.softmax(dim=-1)
+    before = probabilities.cumsum(dim=-1) - probabilities  # mass of all that is likelier, (..., V)
+    ordered = ordered.masked_fill(before >= p, float("-inf"))
+    return torch.empty_like(logits).scatter_(-1, order, ordered)
+
+
+def next_character(
+    logits: Tensor,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Draws one character a row: logits (B, V) to ids (B, 1).
+
+    Args:
+        logits: (B, V).
+        temperature: logits are divided by it; below 1 bolder, above 1 wilder, 0 the likeliest character (greedy).
+        top_k: draw from the k likeliest only.
+        top_p: draw from the nucleus of this probability only, after `top_k`.
+        generator: where randomness comes from; None: torch's global one.
+    """
+    if temperature == 0:
+        return logits.argmax(dim=-1, keepdim=True)
+    logits = logits / temperature
+    if top_k is not None:
+        logits = keep_top_k(logits, top_k)
+    if top_p is not None and top_p < 1:
+        logits = keep_top_p(logits, top_p)
+    return torch.multinomial(logits.softmax(dim=-1), num_samples=1, generator=generator)

@@ -1,0 +1,145 @@
+"""A trained network with its vocabulary: text in, text out. Needs its checkpoint only, not the corpus."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lightning_gpt import checkpoint
+from lightning_gpt.checkpoint import Record
+from lightning_gpt.errors import UserError
+from lightning_gpt.generation.decoding import decode, evaluating
+from lightning_gpt.ladder import Network
+from lightning_gpt.runs import find_checkpoint
+from lightning_gpt.text import IGNORE, HeldOutBlocks, Vocabulary
+
+WEIGHTS = "net."  # the network's name in the LightningModule
+
+
+class TrainedGPT:
+    """A network and the characters it knows.
+
+    Attributes:
+        network: in eval mode.
+        vocabulary: its characters.
+        record: what its checkpoint says of it; None if it was not loaded from one.
+    """
+
+    def __init__(self, network: Network, vocabulary: Vocabulary, record: Record | None = None) -> None:
+        self.network = network
+        self.vocabulary = vocabulary
+        self.record = record
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's weights are."""
+        return next(self.network.parameters()).device
+
+    def generate(
+        self,
+        prompt: str = "\n",
+        max_new_tokens: int = 500,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        stop: str | None = None,
+        unknown: str = "error",
+    ) -> str:
+        """The prompt's continuation, without the prompt.
+
+        Args:
+            prompt: text to continue, of any length; the network sees the last block_size characters.
+            max_new_tokens: characters to write at most.
+            temperature: 0 for the likeliest character each time; 1 for the network's own probabilities.
+            top_k: draw from the k likeliest characters only.
+            top_p: draw from the fewest characters whose probabilities reach p.
+            seed: same seed, same text; None draws on torch's global random state.
+            stop: end before this string.
+            unknown: what to do with an unknown character of the prompt, see `Vocabulary.encode`.
+
+        Raises:
+            UserError: an option out of its range, or an unknown character in the prompt.
+        """
+        return "".join(self.stream(prompt, max_new_tokens, temperature, top_k, top_p, seed, stop, unknown))
+
+    def stream(
+        self,
+        prompt: str = "\n",
+        max_new_tokens: int = 500,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        stop: str | None = None,
+        unknown: str = "error",
+    ) -> Iterator[str]:
+        """As `generate`, in pieces as they come: a character each, held back only while it may begin `stop`."""
+        if stop == "":
+            raise UserError("stop must not be empty: leave it out to write on to the end")
+        ids = self.vocabulary.encode(prompt, unknown)[None].to(self.device)  # (1, T)
+        generator = None if seed is None else torch.Generator(self.device).manual_seed(seed)
+        drawn = decode(
+            self.network,
+            ids,
+            max_new_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            generator=generator,
+        )
+        characters = (self.vocabulary.characters[int(i)] for i in drawn)
+        return characters if stop is None else _until(stop, characters)
+
+    def loss(self, text: str) -> float:
+        """Exact mean loss over the text's targets, in nats per character; blocks as in validation.
+
+        Raises:
+            UserError: fewer than two characters, or an unknown one.
+        """
+        ids = self.vocabulary.encode(text)
+        if len(ids) < 2:
+            raise UserError("a loss needs at least two characters: one to read and one to guess")
+        total, characters = 0.0, 0
+        for x, y in HeldOutBlocks(ids.numpy(), self.network.block_size):
+            total += self._nats(x.to(self.device), y.to(self.device)).item()
+            characters += int((y != IGNORE).sum())
+        return total / characters
+
+    def _nats(self, x: Tensor, y: Tensor) -> Tensor:
+        with torch.no_grad(), evaluating(self.network):
+            logits = self.network(x).float()  # (B, T, V)
+        return F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=IGNORE, reduction="sum")
+
+
+def _until(stop: str, characters: Iterator[str]) -> Iterator[str]:
+    """The characters up to the first `stop`; what might be its beginning waits until it is clear that it is not."""
+    held = ""
+    for character in characters:
+        held += character
+        if held.endswith(stop):
+            yield from held[: -len(stop)]
+            return
+        waiting = next(n for n in range(min(len(stop) - 1, len(held)), -1, -1) if stop.startswith(held[len(held) - n :]))
+        yield from held[: len(held) - waiting]
+        held = held[len(held) - waiting :]
+    yield from held
+
+
+def load(path: str | Path = "best", device: str | torch.device = "cpu", runs_dir: str | Path = "runs") -> TrainedGPT:
+    """A trained network from its checkpoint: a path, or `best` or `last` of the newest run below `runs_dir`.
+
+    Raises:
+        UserError: no such file, not a checkpoint of this project, or damaged.
+    """
+    file = find_checkpoint(str(path), runs_dir)
+    contents = checkpoint.read(file)
+    record = Record.of(contents, file)
+    try:
+        weights = {name.removeprefix(WEIGHTS): weight for name, weight in contents["state_dict"].items()}
+        network = record.build(weights)
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{file} is damaged: its weights do not fit the network it names") from error
+    return TrainedGPT(network.to(device), Vocabulary(record.vocabulary), record)

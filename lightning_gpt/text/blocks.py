@@ -1,0 +1,114 @@
+"""Blocks of T characters and their targets: random ones to train on, all of them in order to validate on.
+
+Legend: B rows of a batch, T block size, N characters of the text.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+IGNORE = -100  # target of a place where there is no character; cross entropy's own word for it
+
+
+class TrainingBlocks:
+    """Endless batches of blocks at uniformly random offsets. Batch k of a rank is a pure function of (seed, k, rank).
+
+    So there is no state to save and nothing to fast-forward: a resumed run asks for batch k and has it. All ranks
+    read one stream of offsets, B each, rank after rank: W ranks with B rows draw what one rank with W * B rows draws,
+    and never the same offset from the stream twice.
+
+    Args:
+        ids: (N,), the training text; any unsigned integer type, a memory map will do.
+        block_size: T, less than N.
+        batch_size: B, rows for each rank.
+        seed: of the whole run.
+        rank: which part of each global batch is drawn.
+        first: number of the batch that iteration begins with.
+    """
+
+    def __init__(
+        self, ids: np.ndarray, block_size: int, batch_size: int, seed: int = 1337, rank: int = 0, first: int = 0
+    ) -> None:
+        assert len(ids) > block_size, (len(ids), block_size)
+        self.ids = ids
+        self.block_size = block_size
+        self.batch_size = batch_size
+        self.seed = seed
+        self.rank = rank
+        self.first = first
+        self._window = np.arange(block_size + 1)
+
+    def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
+        """Batch number k: x (B, T) and y (B, T), y[b, t] the character after x[b, t]; int64."""
+        generator = torch.Generator().manual_seed(batch_seed(self.seed, k))
+        # drawn one after another, so the ranks before this one change nothing but where its own begin
+        offsets = torch.randint(
+            len(self.ids) - self.block_size, ((self.rank + 1) * self.batch_size,), generator=generator
+        )[-self.batch_size :]
+        blocks = torch.from_numpy(self.ids[offsets.numpy()[:, None] + self._window].astype(np.int64))  # (B, T + 1)
+        return blocks[:, :-1], blocks[:, 1:]
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        k = self.first
+        while True:
+            yield self[k]
+            k += 1
+
+
+def batch_seed(seed: int, k: int) -> int:
+    """32-bit generator seed of batch k: `seed` for the first batch, different for every k < 2^32.
+
+    The finaliser of MurmurHash3 (Appleby 2011) is one-to-one on 32 bits and keeps 0; without it, batch 1 of one run
+    would be batch 0 of the run with the next seed.
+    """
+    k &= 0xFFFFFFFF
+    k = (k ^ k >> 16) * 0x85EBCA6B & 0xFFFFFFFF
+    k = (k ^ k >> 13) * 0xC2B2AE35 & 0xFFFFFFFF
+    return (seed ^ k ^ k >> 16) & 0xFFFFFFFF
+
+
+class HeldOutBlocks:
+    """Non-overlapping blocks in order, the last one shorter: every target of the text exactly once, the same each time.
+
+    All batches have one shape, so that a compiled network is compiled once and ranks take equally many steps:
+    where there is no character, the target is IGNORE. Ranks take the batches in turn.
+
+    Args:
+        ids: (N,), the held-out text, N - 1 targets.
+        block_size: T.
+        rank: of this process.
+        ranks: how many processes share the text.
+    """
+
+    TOKENS = 16_384  # characters of a batch: fills a CPU's caches or a GPU; no choice of the user changes the loss
+
+    def __init__(self, ids: np.ndarray, block_size: int, rank: int = 0, ranks: int = 1) -> None:
+        assert len(ids) > 1, len(ids)
+        self.ids = ids
+        self.block_size = block_size
+        self.rank = rank
+        self.ranks = ranks
+        blocks = -(-(len(ids) - 1) // block_size)
+        self.batch_size = min(blocks, max(1, self.TOKENS // block_size))
+        self._batches = -(-blocks // self.batch_size)
+
+    def __len__(self) -> int:
+        """Batches of each rank."""
+        return -(-self._batches // self.ranks)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """x (B, T) and y (B, T), int64; y is IGNORE where the text has ended."""
+        size = self.batch_size * self.block_size
+        for i in range(self.rank, len(self) * self.ranks, self.ranks):
+            piece = self.ids[i * size : i * size + size + 1].astype(np.int64)
+            x = np.zeros(size, dtype=np.int64)
+            y = np.full(size, IGNORE, dtype=np.int64)
+            targets = max(len(piece) - 1, 0)  # the last rank may have no batch left in its last turn
+            x[:targets] = piece[:targets]
+            y[:targets] = piece[1:]
+            yield (
+                torch.from_numpy(x).view(self.batch_size, self.block_size),
+                torch.from_numpy(y).view(self.batch_size, self.block_size),
+            )

@@ -1,0 +1,181 @@
+"""Where text comes from: a named source, a file, a folder. Does not number its characters: see `tokens`."""
+
+import hashlib
+import os
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from lightning_gpt.errors import UserError
+from lightning_gpt.files import replacing
+
+MIRROR_VARIABLE = "LIGHTNING_GPT_MIRROR"
+TIMEOUT = 20.0  # seconds without a byte before an address counts as out of reach
+CHUNK = 1 << 20  # bytes
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text with a name, an address and a fingerprint."""
+
+    url: str
+    sha256: str
+
+
+SOURCES = {
+    "tinyshakespeare": Source(
+        "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt",
+        "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
+    ),
+}
+EMBEDDED = "python-docs"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text as a stream of bytes, read anew each time, so that its length does not matter.
+
+    Attributes:
+        name: "tinyshakespeare", or the file's or folder's own name.
+        chunks: makes an iterator over the text's UTF-8 bytes, about a mebibyte at a time.
+        instead_of: the corpus that was asked for, where this one stands in for it.
+    """
+
+    name: str
+    chunks: Callable[[], Iterator[bytes]]
+    instead_of: str | None = None
+
+    def sha256(self) -> str:
+        """Fingerprint of the bytes, in hexadecimal."""
+        digest = hashlib.sha256()
+        for chunk in self.chunks():
+            digest.update(chunk)
+        return digest.hexdigest()
+
+
+def find_corpus(corpus: str, data_dir: str | Path = "data", offline: str | None = EMBEDDED) -> Corpus:
+    """The corpus called `corpus`: a source's name, "python-docs", or a path to a text file or a folder of .txt files.
+
+    A source is looked for in `data_dir`, then in the mirror that LIGHTNING_GPT_MIRROR names (a folder or a base
+    URL), then at its own address; what was found elsewhere is copied into `data_dir`.
+
+    Args:
+        corpus: name or path.
+        data_dir: the folder that sources are kept in.
+        offline: the corpus to take where a source can't be had; None makes that an error.
+
+    Raises:
+        UserError: no such corpus, nothing to read in it, or out of reach and `offline` is None.
+    """
+    if corpus == EMBEDDED:
+        return Corpus(EMBEDDED, _python_docs)
+    if corpus not in SOURCES:
+        return _from_path(corpus)
+    try:
+        return _from_files(corpus, [_fetched(corpus, SOURCES[corpus], Path(data_dir))])
+    except _OutOfReach as error:
+        if offline is None:
+            raise UserError(
+                f"the corpus {corpus} can't be had ({error}): put it at {Path(data_dir) / corpus / 'input.txt'}, "
+                f"name a mirror in {MIRROR_VARIABLE}, or train on another text with --data.corpus"
+            ) from None
+        stand_in = find_corpus(offline, data_dir, offline=None)
+        return Corpus(stand_in.name, stand_in.chunks, instead_of=f"{corpus} ({error})")
+
+
+class _OutOfReach(Exception):
+    """Says where a source was looked for and what came of it."""
+
+
+def _from_files(name: str, paths: list[Path]) -> Corpus:
+    def chunks() -> Iterator[bytes]:
+        newline = True
+        for path in paths:
+            if not newline:
+                yield b"\n"  # a file without one must not run into the next
+            with path.open("rb") as file:
+                while chunk := file.read(CHUNK):
+                    yield chunk
+                    newline = chunk.endswith(b"\n")
+
+    return Corpus(name, chunks)
+
+
+def _from_path(corpus: str) -> Corpus:
+    path = Path(corpus).expanduser()
+    try:
+        paths = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+        if not path.exists():
+            names = ", ".join([*SOURCES, EMBEDDED])
+            raise UserError(f"no corpus {corpus!r}: it is neither a file, nor a folder, nor one of {names}")
+        if not paths:
+            raise UserError(f"no .txt file in the folder {corpus}")
+        if not any(p.stat().st_size for p in paths):
+            raise UserError(f"{corpus} is empty: there is nothing to learn from")
+        for p in paths:
+            p.open("rb").close()
+    except OSError as error:
+        raise UserError(f"can't read {error.filename or corpus}: {error.strerror or error}") from error
+    return _from_files(path.resolve().name, paths)
+
+
+def _python_docs() -> Iterator[bytes]:
+    """The language reference that every CPython carries for its `help()`, topics in sorted order."""
+    from pydoc_data.topics import topics
+
+    yield "\n\n".join(topics[name] for name in sorted(topics)).encode()
+
+
+def _fetched(name: str, source: Source, data_dir: Path) -> Path:
+    """The path of the source's file in `data_dir`, brought there if need be.
+
+    Raises:
+        UserError: a file with another text lies there. It is not used and not touched.
+        _OutOfReach: no place has it.
+    """
+    path = data_dir / name / "input.txt"
+    if path.exists():
+        if _from_files(name, [path]).sha256() != source.sha256:
+            raise UserError(
+                f"{path} is not {name} as published (its SHA-256 is not {source.sha256[:12]}…): move it away, "
+                f"or train on it as a text of your own with --data.corpus {path}"
+            )
+        return path
+    places = [source.url]
+    if mirror := os.environ.get(MIRROR_VARIABLE):
+        places.insert(0, f"{mirror.rstrip('/')}/{name}/input.txt")
+    failures = []
+    for place in places:
+        try:
+            _bring(place, path, source.sha256)
+        except (OSError, ValueError) as error:  # of urllib: URLError is an OSError, a bad address a ValueError
+            failures.append(f"{place}: {getattr(error, 'reason', None) or getattr(error, 'strerror', None) or error}")
+        else:
+            return path
+    raise _OutOfReach("; ".join(failures))
+
+
+def _bring(place: str, path: Path, sha256: str) -> None:
+    """Copies the file at `place`, a path or a URL, to `path`: whole and with this checksum, or not at all."""
+    is_url = "://" in place
+    with urllib.request.urlopen(place, timeout=TIMEOUT) if is_url else open(place, "rb") as stream:
+        total = int(stream.headers.get("Content-Length") or 0) if is_url else os.path.getsize(place)
+        with replacing(path) as file:
+            digest = hashlib.sha256()
+            for chunk in _with_progress(stream, place if is_url else None, total):
+                digest.update(chunk)
+                file.write(chunk)
+            if digest.hexdigest() != sha256:
+                raise ValueError(f"its SHA-256 is not {sha256[:12]}…")
+
+
+def _with_progress(stream: BinaryIO, label: str | None, total: int) -> Iterator[bytes]:
+    """The stream's chunks; with a label, behind a progress bar."""
+    from tqdm import tqdm
+
+    with tqdm(desc=label, total=total or None, unit="B", unit_scale=True, disable=label is None) as bar:
+        while chunk := stream.read(CHUNK):
+            bar.update(len(chunk))
+            yield chunk

@@ -1,0 +1,24 @@
+"""Training with Lightning: the data, the module, and what a run shows and keeps."""
+
+from lightning_gpt.training.checkpoints import LastCheckpoint, SafeCheckpointIO, best_checkpoint
+from lightning_gpt.training.datamodule import CharDataModule
+from lightning_gpt.training.module import LanguageModel
+from lightning_gpt.training.optimizer import AdamW, OptimizerRecipe
+from lightning_gpt.training.progress import ProgressBar, RunLog, Speed
+from lightning_gpt.training.samples import SampleText
+from lightning_gpt.training.schedule import Schedule
+
+__all__ = [
+    "AdamW",
+    "CharDataModule",
+    "LanguageModel",
+    "LastCheckpoint",
+    "OptimizerRecipe",
+    "ProgressBar",
+    "RunLog",
+    "SafeCheckpointIO",
+    "SampleText",
+    "Schedule",
+    "Speed",
+    "best_checkpoint",
+]

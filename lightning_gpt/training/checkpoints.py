@@ -1,0 +1,113 @@
+"""When a run is saved, and what happens when it is told to stop. The file itself: see `lightning_gpt.checkpoint`."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lightning_gpt import checkpoint as checkpoint_file
+
+
+class SafeCheckpointIO(TorchCheckpointIO):
+    """Checkpoints written whole or not at all, and read as plain values only."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        """See `lightning_gpt.checkpoint.write`."""
+        checkpoint_file.write(checkpoint, path)
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """See `lightning_gpt.checkpoint.read`: always `weights_only`, always to the CPU."""
+        return checkpoint_file.read(path)
+
+
+def best_checkpoint() -> ModelCheckpoint:
+    """best.ckpt: the lowest val/loss so far, written after the validation that found it."""
+    return ModelCheckpoint(
+        filename="best", monitor="val/loss", mode="min", save_top_k=1, enable_version_counter=False
+    )
+
+
+class Interrupted(Exception):
+    """A run that was told to stop has been saved and has stopped.
+
+    Attributes:
+        signal: the number of the signal that told it.
+        step: steps done.
+        path: the checkpoint to go on from.
+    """
+
+    def __init__(self, number: int, step: int, path: Path) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name} after step {step}, saved as {path}")
+        self.signal = number
+        self.step = step
+        self.path = path
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """last.ckpt: after every validation, and when Ctrl-C or SIGTERM asks the run to stop.
+
+    The first signal only sets a flag: the run stops where a checkpoint is exact, after the whole step (and after the
+    validation, if one is due). A second one stops at once; what was saved before stays good.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        super().__init__(filename="last", save_top_k=1, enable_version_counter=False)
+        self._told_by: int | None = None
+        self._handlers: dict[int, Any] = {}
+
+    @property
+    def path(self) -> Path:
+        """Where last.ckpt lies or will lie."""
+        assert self.dirpath is not None
+        return Path(self.dirpath) / "last.ckpt"
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Takes over the signals; only the main thread may."""
+        super().on_train_start(trainer, pl_module)
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, self._tell) for number in self.SIGNALS}
+
+    def _tell(self, number: int, frame: FrameType | None) -> None:
+        self._told_by = number
+        self._give_signals_back()
+        # os.write: a signal may come in the middle of a print
+        os.write(2, b"\nstopping after this step; again to stop at once, without saving\n")
+
+    def _give_signals_back(self) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Stops here if told to, unless the step is not whole yet or its validation is still to come."""
+        super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
+        if trainer.global_step >= trainer.max_steps > 0:
+            trainer.should_stop = True  # Lightning validates before it stops: the last weights get their loss, too
+        whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if self._told_by and whole and not trainer.should_stop and (batch_idx + 1) % trainer.val_check_batch:
+            trainer.save_checkpoint(self.path)
+            raise Interrupted(self._told_by, trainer.global_step, self.path)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Saves, then stops if told to and there is more to come."""
+        super().on_validation_end(trainer, pl_module)
+        if self._told_by and trainer.state.fn == "fit" and not trainer.should_stop:
+            raise Interrupted(self._told_by, trainer.global_step, self.path)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Gives the signals back."""
+        self._give_signals_back()
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Gives the signals back."""
+        self._give_signals_back()

@@ -1,0 +1,104 @@
+"""The corpus as Lightning wants it: prepared once, split, and dealt to the ranks in blocks."""
+
+from pathlib import Path
+
+from lightning.pytorch import LightningDataModule
+from lightning.pytorch.utilities import rank_zero_only
+
+from lightning_gpt.errors import UserError
+from lightning_gpt.text import HeldOutBlocks, Tokens, TrainingBlocks, find_corpus, prepare
+
+
+class CharDataModule(LightningDataModule):
+    """Random blocks to train on, the whole held-out text to validate on.
+
+    Args:
+        corpus: `tinyshakespeare`, `python-docs`, or a path to a UTF-8 text file or a folder of .txt files.
+        block_size: context length T, in characters.
+        batch_size: blocks of a training batch, on each device.
+        train_fraction: the first part of the text that is trained on; the rest is held out.
+        seed: of the training blocks; linked to --seed_everything.
+        data_dir: the folder that fetched and prepared texts are kept in.
+        offline_corpus: what to train on where a named corpus can't be had; null makes that an error.
+    """
+
+    def __init__(
+        self,
+        corpus: str = "tinyshakespeare",
+        block_size: int = 64,
+        batch_size: int = 12,
+        train_fraction: float = 0.9,
+        seed: int = 1337,
+        data_dir: str = "data",
+        offline_corpus: str | None = "python-docs",
+    ) -> None:
+        super().__init__()
+        for name, value in {"block_size": block_size, "batch_size": batch_size}.items():
+            if value < 1:
+                raise UserError(f"data.{name} must be at least 1, not {value}")
+        if not 0.0 < train_fraction < 1.0:
+            raise UserError(f"data.train_fraction must lie between 0 and 1, not {train_fraction}")
+        self.corpus = corpus
+        self.block_size = block_size
+        self.batch_size = batch_size
+        self.train_fraction = train_fraction
+        self.seed = seed
+        self.data_dir = data_dir
+        self.offline_corpus = offline_corpus
+        self._tokens: Tokens | None = None
+
+    @property
+    def tokens(self) -> Tokens:
+        """The whole corpus; there after `setup`."""
+        assert self._tokens is not None, "setup() has not run yet"
+        return self._tokens
+
+    def prepare_data(self) -> None:
+        """Fetches and prepares the text, on one process of each machine, and says what it is not obvious."""
+        corpus = find_corpus(self.corpus, self.data_dir, self.offline_corpus)
+        prepare(corpus, Path(self.data_dir) / "prepared")
+        if corpus.instead_of:
+            shout(f"NOT training on {corpus.instead_of}, but on the stand-in {corpus.name}")
+
+    def setup(self, stage: str) -> None:
+        """Maps the prepared text and splits it.
+
+        Raises:
+            UserError: a split is too short for one block and its targets.
+        """
+        if self._tokens is not None:
+            return
+        corpus = find_corpus(self.corpus, self.data_dir, self.offline_corpus)
+        tokens = prepare(corpus, Path(self.data_dir) / "prepared")
+        n = int(self.train_fraction * len(tokens.ids))
+        self.train_ids, self.val_ids = tokens.ids[:n], tokens.ids[n:]
+        for split, ids in {"training": self.train_ids, "held-out": self.val_ids}.items():
+            if len(ids) < self.block_size + 1:
+                raise UserError(
+                    f"{corpus.name} is too short: its {split} part has {len(ids)} characters, a block needs "
+                    f"{self.block_size + 1}; take a longer text or a smaller --data.block_size"
+                )
+        self._tokens = tokens
+
+    def train_dataloader(self) -> TrainingBlocks:
+        """Endless batches, beginning with the one that a resumed run is due."""
+        assert self.trainer is not None
+        first = self.trainer.global_step * self.trainer.accumulate_grad_batches
+        return TrainingBlocks(
+            self.train_ids, self.block_size, self.batch_size, self.seed, self.trainer.global_rank, first
+        )
+
+    def val_dataloader(self) -> HeldOutBlocks:
+        """The held-out text, every target once."""
+        assert self.trainer is not None
+        return HeldOutBlocks(self.val_ids, self.block_size, self.trainer.global_rank, self.trainer.world_size)
+
+    test_dataloader = val_dataloader
+    predict_dataloader = val_dataloader
+
+
+@rank_zero_only
+def shout(line: str) -> None:
+    """A line nobody can miss."""
+    rule = "!" * min(len(line), 79)
+    print(f"\n{rule}\n{line}\n{rule}\n", flush=True)

@@ -1,0 +1,242 @@
+"""The LightningModule of every rung: loss, metrics, optimizer, and what a checkpoint must say. No layers live here."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric
+from torchmetrics.text import Perplexity
+
+from lightning_gpt.checkpoint import KEY, Record
+from lightning_gpt.errors import UserError
+from lightning_gpt.ladder import GPT, Network
+from lightning_gpt.text import IGNORE, Vocabulary
+from lightning_gpt.text.blocks import batch_seed
+from lightning_gpt.training.datamodule import CharDataModule
+from lightning_gpt.training.optimizer import AdamW, OptimizerRecipe
+from lightning_gpt.training.schedule import Schedule
+
+NATS_PER_BIT = 0.6931471805599453  # ln 2
+
+
+class LanguageModel(LightningModule):
+    """Trains a network to give each next character a high probability; all losses are in nats per character.
+
+    The network is made when the data is known: its vocabulary and block size are the data's.
+
+    Logs `train/loss`, `lr`, `grad_norm` (before clipping) every `log_every_n_steps`, and at each validation
+    `val/loss`, `val/bits_per_char`, `val/perplexity`.
+
+    Args:
+        network: a rung of the ladder and its sizes.
+        optimizer: how its weights are moved.
+        schedule: the learning rate's course.
+        compile: compile the network (needs a C++ compiler; worth its minute in long runs).
+    """
+
+    def __init__(
+        self,
+        network: Callable[[int, int], Network] = GPT,
+        optimizer: OptimizerRecipe | None = None,
+        schedule: Schedule = Schedule(),  # noqa: B008  frozen
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        self.make_network = network
+        self.optimizer_recipe = optimizer or AdamW()
+        self.schedule = schedule
+        self.compile_network = compile
+        self.net: Network | None = None
+        self.val_loss = MeanMetric()
+        self.val_perplexity = Perplexity(ignore_index=IGNORE)
+
+    # ---------------------------------------------------------------------------------------------- the network
+
+    @property
+    def data(self) -> CharDataModule:
+        """The datamodule of the run."""
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(data, CharDataModule)
+        return data
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The characters of the run's corpus."""
+        return self.data.tokens.vocabulary
+
+    @property
+    def record(self) -> Record:
+        """What a checkpoint says of itself."""
+        assert self.net is not None
+        tokens = self.data.tokens
+        return Record(
+            type(self.net).__name__,
+            self.net.sizes,
+            tokens.vocabulary.characters,
+            tokens.corpus,
+            tokens.sha256,
+            len(tokens.ids),
+        )
+
+    def configure_model(self) -> None:
+        """Makes the network; Lightning calls this when the data has been set up, and may call it again.
+
+        Raises:
+            UserError: sizes that do not go together.
+        """
+        if self.net is not None:
+            return
+        try:
+            self.net = self.make_network(len(self.vocabulary), self.data.block_size)
+        except ValueError as error:
+            raise UserError(f"model.network: {error}") from error
+        if self.device.type != "mps":  # which has no fp64
+            self.val_loss.set_dtype(torch.float64)
+        if self.compile_network:
+            self.net.compile()  # in place: torch.compile(net) would put _orig_mod. into every checkpoint key
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids (B, T) to logits (B, T, V)."""
+        assert self.net is not None
+        return self.net(ids)
+
+    # ------------------------------------------------------------------------------------------------- the steps
+
+    def shared_step(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """x, y (B, T) to logits (B, T, V) in fp32, the mean loss in nats per character, and how many it is over."""
+        x, y = batch
+        logits = self(x).float()
+        nats = F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=IGNORE, reduction="sum")
+        characters = (y != IGNORE).sum()
+        return logits, nats / characters.clamp(min=1), characters
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Dropout's draws, too, are a pure function of (seed, batch, rank): a resumed run repeats them."""
+        torch.manual_seed(batch_seed(self.data.seed + 1 + self.global_rank, batch_idx))
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """The batch's mean loss, in nats per character."""
+        _, loss, _ = self.shared_step(batch)
+        if self.is_log_step:
+            lr = self.trainer.optimizers[0].param_groups[0]["lr"]
+            self.log("train/loss", loss.detach(), prog_bar=True)
+            self.log("lr", lr)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """Adds a batch to the exact mean over all held-out targets."""
+        logits, loss, characters = self.shared_step(batch)
+        self.val_loss.update(loss, weight=characters)
+        self.val_perplexity.update(logits, batch[1])
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the mean over targets, not over batches."""
+        self.log_held_out("val")
+
+    def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        """The held-out text again: a character corpus has no third split."""
+        self.validation_step(batch, batch_idx)
+
+    def on_test_epoch_end(self) -> None:
+        """As after validation, under `test/`."""
+        self.log_held_out("test")
+
+    def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        """x, y (B, T) to the nats of each target (B, T), 0 where the text has ended."""
+        x, y = batch
+        nats = F.cross_entropy(self(x).float().flatten(0, 1), y.flatten(), ignore_index=IGNORE, reduction="none")
+        return nats.view_as(y)
+
+    def log_held_out(self, split: str) -> None:
+        """Logs nats, bits and perplexity of all that was added since the last call."""
+        loss = self.val_loss.compute()
+        self.log(f"{split}/loss", loss, prog_bar=True)
+        self.log(f"{split}/bits_per_char", loss / NATS_PER_BIT)
+        self.log(f"{split}/perplexity", self.val_perplexity.compute())
+        self.val_loss.reset()
+        self.val_perplexity.reset()
+
+    # --------------------------------------------------------------------------------------------- the optimizer
+
+    @property
+    def is_log_step(self) -> bool:
+        """Whether Lightning writes its logs after this step; logging in between would cost and be thrown away."""
+        return (self.global_step + 1) % self.trainer.log_every_n_steps == 0
+
+    def lr_share(self, step: int) -> float:
+        """Share of the full learning rate at `step`."""
+        return self.schedule(step, self.trainer.max_steps)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """One optimizer, its schedule applied at every step.
+
+        Raises:
+            UserError: a decay without a last step to reach.
+        """
+        assert self.net is not None
+        if self.schedule.decay != "constant" and self.trainer.max_steps < 1:
+            raise UserError(f"schedule.decay {self.schedule.decay} needs --trainer.max_steps: it ends there")
+        fused = self.trainer.precision != "16-mixed"  # else Lightning leaves gradients scaled (#21435)
+        optimizer = self.optimizer_recipe.build(self.net, fused)
+        schedule = LambdaLR(optimizer, self.lr_share)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Lightning's clipping, with the norm that it throws away logged."""
+        if gradient_clip_val is None and not self.is_log_step:
+            return
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        if gradient_clip_val is not None and gradient_clip_algorithm == "value":
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val is not None:
+            torch.nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
+        if self.is_log_step:
+            self.log("grad_norm", norm)
+
+    # --------------------------------------------------------------------------------------------- the checkpoint
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the record, so that the file can be used by itself."""
+        checkpoint[KEY] = self.record.as_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the checkpoint's weights and state; the configuration's learning rate, decay and schedule hold.
+
+        Raises:
+            UserError: it was made for another network or another vocabulary.
+        """
+        saved, mine = Record.of(checkpoint, "the checkpoint"), self.record
+        if (saved.network, saved.sizes) != (mine.network, mine.sizes):
+            differ = [
+                f"{name} is {mine.sizes.get(name)}, the checkpoint has {saved.sizes.get(name)}"
+                for name in {**mine.sizes, **saved.sizes}
+                if mine.sizes.get(name) != saved.sizes.get(name)
+            ]
+            what = "; ".join(differ) if saved.network == mine.network else f"{mine.network} is not {saved.network}"
+            raise UserError(f"the checkpoint holds another network ({what}): leave these options as they were")
+        if saved.vocabulary != mine.vocabulary:
+            raise UserError(
+                f"the checkpoint knows {len(saved.vocabulary)} characters of {saved.corpus}, not the "
+                f"{len(mine.vocabulary)} of {mine.corpus}: use its own corpus, or train anew"
+            )
+        assert self.net is not None
+        if checkpoint.get("optimizer_states"):
+            step = checkpoint["global_step"]
+            groups = self.optimizer_recipe.build(self.net).param_groups
+            for kept, group in zip(checkpoint["optimizer_states"][0]["param_groups"], groups, strict=True):
+                full = group["lr"]
+                kept.update({name: value for name, value in group.items() if name not in ("params", "fused")})
+                kept.update(initial_lr=full, lr=full * self.lr_share(step))
+            checkpoint["lr_schedulers"][0]["base_lrs"] = [group["lr"] for group in groups]

@@ -1,0 +1,106 @@
+"""What a run shows of its progress: its card, a bar, a line a validation, its speed. Writes no files of its own."""
+
+import time
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import TQDMProgressBar
+
+from lightning_gpt.training.module import NATS_PER_BIT, LanguageModel
+
+
+class ProgressBar(TQDMProgressBar):
+    """Lightning's bar with the losses, characters/s and time left; redrawn every 20 steps, which costs nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(refresh_rate=20, leave=False)
+
+    def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+        """The metrics marked for the bar, in short."""
+        metrics = super().get_metrics(trainer, pl_module)
+        metrics.pop("v_num", None)
+        if speed := metrics.pop("speed/chars_per_s", None):
+            metrics["chars/s"] = f"{speed:,.0f}"
+        return {name.replace("/loss", ""): value for name, value in metrics.items()}
+
+
+class Speed(Callback):
+    """Logs `speed/chars_per_s`: characters trained on per second, all ranks together, validation not counted.
+
+    Attributes:
+        training_seconds: time spent in training steps so far.
+    """
+
+    def __init__(self) -> None:
+        self.training_seconds = 0.0
+        self._characters = 0
+        self._seconds = 0.0
+        self._since = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock."""
+        self._since = time.perf_counter()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Counts, and logs at Lightning's own interval."""
+        self._characters += batch[0].numel() * trainer.world_size
+        if (batch_idx + 1) % trainer.log_every_n_steps:
+            return
+        self._stop_clock()
+        pl_module.log("speed/chars_per_s", self._characters / self._seconds, prog_bar=True)
+        self._characters, self._seconds = 0, 0.0
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stops the clock."""
+        self._stop_clock()
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Starts the clock again."""
+        self._since = time.perf_counter()
+
+    def _stop_clock(self) -> None:
+        now = time.perf_counter()
+        self._seconds += now - self._since
+        self.training_seconds += now - self._since
+        self._since = now
+
+
+class RunLog(Callback):
+    """Prints the run's card when it starts and one line a validation."""
+
+    def __init__(self) -> None:
+        self._since = 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The card: text, network, machine, folder."""
+        self._since = time.perf_counter()
+        assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
+        data, tokens, net = pl_module.data, pl_module.data.tokens, pl_module.net
+        sizes = ", ".join(f"{name} {value}" for name, value in net.sizes.items() if name != "vocab_size")
+        parameters = sum(p.numel() for p in net.parameters())
+        device = trainer.strategy.root_device
+        where = f"{trainer.world_size} x {device.type}" if trainer.world_size > 1 else device.type
+        pl_module.print(
+            f"text     {tokens.corpus}: {len(tokens.ids):,} characters, {len(tokens.vocabulary)} distinct, "
+            f"SHA-256 {tokens.sha256[:12]}…\n"
+            + "".join(f"         {remark}\n" for remark in tokens.remarks)
+            + f"         {len(data.train_ids):,} to train on, {len(data.val_ids):,} held out\n"
+            f"network  {type(net).__name__}: {parameters:,} parameters ({sizes})\n"
+            f"run      steps {trainer.global_step:,} to {trainer.max_steps:,}, {data.batch_size} blocks each, "
+            f"on {where} in {trainer.precision}\n"
+            f"folder   {trainer.log_dir}\n"
+        )
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """step, losses in nats, bits, seconds since the start."""
+        if trainer.state.fn != "fit":
+            return
+        metrics = trainer.callback_metrics
+        loss = float(metrics["val/loss"])
+        train = f"train {float(metrics['train/loss']):.4f}  " if "train/loss" in metrics else ""
+        pl_module.print(
+            f"step {trainer.global_step:>6,}  {train}val {loss:.4f} nats  {loss / NATS_PER_BIT:.3f} bits/char  "
+            f"{time.perf_counter() - self._since:6.1f} s"
+        )

@@ -1,0 +1,37 @@
+"""The learning rate's course over a run. Knows nothing of models, optimizers or Lightning."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Linear warm-up, then constant, a cosine, or a stable stretch with a linear decay at its end.
+
+    Attributes:
+        warmup_steps: steps of linear rise to the full rate.
+        decay: what comes after: `constant`; `cosine` (Loshchilov, Hutter 2016); `linear`, the stable rate until the
+            last `decay_fraction` of the run, then a straight line ("WSD", Hu et al. 2024).
+        decay_fraction: share of the run that the `linear` decay takes.
+        final: the rate at the end, as a share of the full one.
+    """
+
+    warmup_steps: int = 0
+    decay: Literal["constant", "cosine", "linear"] = "constant"
+    decay_fraction: float = 0.5
+    final: float = 0.1
+
+    def __call__(self, step: int, max_steps: int) -> float:
+        """Share of the full learning rate at `step`, counted from 0, of a run of `max_steps`."""
+        if step < self.warmup_steps:
+            return (step + 1) / (self.warmup_steps + 1)
+        if self.decay == "constant":
+            return 1.0
+        if self.decay == "cosine":
+            begin = self.warmup_steps
+        else:
+            begin = max(self.warmup_steps, round(max_steps * (1 - self.decay_fraction)))
+        progress = min(max(step - begin, 0) / max(max_steps - begin, 1), 1.0)  # 0 at its beginning, 1 at the end
+        shape = 0.5 * (1 + math.cos(math.pi * progress)) if self.decay == "cosine" else 1 - progress
+        return self.final + (1 - self.final) * shape
