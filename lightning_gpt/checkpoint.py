@@ -13,7 +13,7 @@ from lightning_gpt.ladder import RUNGS, Network
 
 KEY = "lightning_gpt"  # where the record stands in the checkpoint
 FORMAT = 1
-NETWORKS = {rung.__name__: rung for rung in RUNGS}
+NETWORKS = {rung.network.__name__: rung.network for rung in RUNGS}
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Nothing heavy is imported before it is known which command needs it.
 import difflib
 import os
 import sys
+import warnings
 
 from lightning_gpt.errors import UserError
 
@@ -15,6 +16,7 @@ COMMANDS = {
     "test": "the same, logged as test/",
     "predict": "the nats of every held-out character",
     "generate": "write text with a checkpoint",
+    "ladder": "train the lecture's rungs in order: table, picture, curves",
 }
 
 
@@ -68,19 +70,28 @@ def dispatch(args: list[str]) -> int:
 
         generate.run(rest)
     elif command in COMMANDS:
-        from lightning_gpt.commands import lightning
-        from lightning_gpt.training.checkpoints import Interrupted
-
-        try:
-            lightning.run(command, rest)
-        except Interrupted as stop:
-            print(
-                f"\n{stop}\n  go on with    {lightning.program_name()} fit --ckpt_path {os.path.relpath(stop.path)}",
-                file=sys.stderr,
-            )
-            return 128 + stop.signal
+        return train(command, rest)
     else:
         near = difflib.get_close_matches(command, COMMANDS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
         raise UserError(f"no command {command!r}; {hint}")
+    return 0
+
+
+def train(command: str, args: list[str]) -> int:
+    """Runs a command that needs Lightning; says how to go on where it was told to stop."""
+    # from within Lightning 2.6.6, of a torch newer than it knows
+    warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)")
+    from lightning_gpt.commands import ladder, lightning
+    from lightning_gpt.training.checkpoints import Interrupted
+
+    try:
+        if command == "ladder":
+            ladder.run(args)
+        else:
+            lightning.run(command, args)
+    except Interrupted as stop:
+        again = "ladder" if command == "ladder" else f"fit --ckpt_path {os.path.relpath(stop.path)}"
+        print(f"\n{stop}\n  go on with  {lightning.program_name()} {again}", file=sys.stderr)
+        return 128 + stop.signal
     return 0

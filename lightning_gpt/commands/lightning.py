@@ -170,7 +170,9 @@ class RunCLI(LightningCLI):
             return
         assert best.best_model_score is not None
         loss, path, program = float(best.best_model_score), os.path.relpath(best.best_model_path), program_name()
-        prompt = next((f" --prompt {shlex.quote(p)}" for p in self._get(self.config, "sample").prompts or [] if p.strip()), "")
+        prompt = next(
+            (f" --prompt {shlex.quote(p)}" for p in self._get(self.config, "sample").prompts or [] if p.strip()), ""
+        )
         print(
             f"best val/loss {loss:.4f} nats per character ({loss / NATS_PER_BIT:.3f} bits) on {self.datamodule.tokens.corpus}\n"
             f"  kept in      {path}\n"
@@ -208,7 +210,7 @@ def one_line(message: str, known: list[str]) -> str:
     unknown = re.search(r"unrecognized arguments: --([\w.]+)|option '([\w.]+)'|Option '([\w.]+)' is not", line)
     if unknown:
         name = next(group for group in unknown.groups() if group)
-        sizes = {size for rung in RUNGS for size in inspect.signature(rung).parameters}
+        sizes = {size for rung in RUNGS for size in inspect.signature(rung.network).parameters}
         near = difflib.get_close_matches(name, [*known, *sizes], n=1)
         return f"there is no option {name}" + (f"; did you mean {near[0]}?" if near else "; see --help")
     return re.sub(r" Does not validate against any of the Union subtypes.*Given value: ", " does not accept ", line)

@@ -122,7 +122,9 @@ def _until(stop: str, characters: Iterator[str]) -> Iterator[str]:
         if held.endswith(stop):
             yield from held[: -len(stop)]
             return
-        waiting = next(n for n in range(min(len(stop) - 1, len(held)), -1, -1) if stop.startswith(held[len(held) - n :]))
+        waiting = next(
+            n for n in range(min(len(stop) - 1, len(held)), -1, -1) if stop.startswith(held[len(held) - n :])
+        )
         yield from held[: len(held) - waiting]
         held = held[len(held) - waiting :]
     yield from held

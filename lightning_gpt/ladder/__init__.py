@@ -1,15 +1,9 @@
 """The lecture as a ladder of networks, one file a rung, one idea a rung. Pure PyTorch: knows nothing of Lightning.
 
-    1  Bigram          the next character from this one alone
-    2  Averaging       embed characters and positions, average the past, project
-    3  OneHead         the average becomes data-dependent: one causal self-attention head
-    4  MultiHead       four heads side by side
-    5  AttendAndThink  think after talking: one ReLU layer per position
-    6  Residual        three blocks with residual paths, projections, 4x feed-forward
-    7  Normed          pre-norm blocks and a final norm
-    8  GPT             nanoGPT's network: fused heads, GELU, tied head, dropout, scaled init
-    9  ModernGPT       what the field learned since, one named option each
+Read the files in order; `RUNGS` below is their table of contents.
 """
+
+from typing import NamedTuple
 
 from lightning_gpt.ladder.network import Network
 from lightning_gpt.ladder.rung1_bigram import Bigram
@@ -27,16 +21,25 @@ from lightning_gpt.ladder.rung7_layer_norm import LayerNorm, Normed
 from lightning_gpt.ladder.rung8_gpt import GPT, CausalSelfAttention
 from lightning_gpt.ladder.rung9_modern import ModernGPT
 
-RUNGS: tuple[type[Network], ...] = (
-    Bigram,
-    Averaging,
-    OneHead,
-    MultiHead,
-    AttendAndThink,
-    Residual,
-    Normed,
-    GPT,
-    ModernGPT,
+
+class Rung(NamedTuple):
+    """A step of the ladder: its network, its one idea, and the held-out loss that the source wrote beside it (nats)."""
+
+    network: type[Network]
+    idea: str
+    reference: float | None
+
+
+RUNGS = (
+    Rung(Bigram, "the next character from this one alone", 2.5),
+    Rung(Averaging, "embed characters and positions, average the past, project", None),
+    Rung(OneHead, "the average becomes data-dependent: one causal self-attention head", 2.41),
+    Rung(MultiHead, "four heads side by side", 2.28),
+    Rung(AttendAndThink, "think after talking: one ReLU layer per position", 2.24),
+    Rung(Residual, "three blocks with residual paths, projections, 4x feed-forward", 2.08),
+    Rung(Normed, "pre-norm blocks and a final norm", 2.06),
+    Rung(GPT, "nanoGPT's network: fused heads, GELU, tied head, dropout, scaled init", 1.4697),
+    Rung(ModernGPT, "what the field learned since, one named option each", None),
 )
 
 __all__ = [
@@ -57,6 +60,7 @@ __all__ = [
     "OneHead",
     "Residual",
     "ResidualBlock",
+    "Rung",
     "causal_average_loops",
     "causal_average_matrix",
     "causal_average_softmax",

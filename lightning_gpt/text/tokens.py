@@ -103,7 +103,7 @@ def _decoded(corpus: Corpus, remarks: list[str]) -> Iterator[str]:
     """
     utf8 = codecs.getincrementaldecoder("utf-8")()
     lines = io.IncrementalNewlineDecoder(None, translate=True)
-    offset, marked = 0, False
+    offset, begun, marked = 0, False, False
     for chunk in _and_the_end(corpus.chunks()):
         pending = len(utf8.getstate()[0])
         try:
@@ -113,8 +113,9 @@ def _decoded(corpus: Corpus, remarks: list[str]) -> Iterator[str]:
                 f"{corpus.name} is not UTF-8 text: byte 0x{error.object[error.start]:02x} at offset "
                 f"{offset - pending + error.start}; save it as UTF-8 (iconv -f latin1 -t utf-8) and try again"
             ) from None
-        if offset == 0 and text.startswith("\ufeff"):
-            text, marked = text[1:], True
+        if text and not begun:  # the mark's bytes may come in several pieces
+            begun, marked = True, text.startswith("\ufeff")
+            text = text.removeprefix("\ufeff")
         offset += len(chunk)
         yield lines.decode(text, final=not chunk)
     if marked:

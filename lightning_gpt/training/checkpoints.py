@@ -28,9 +28,7 @@ class SafeCheckpointIO(TorchCheckpointIO):
 
 def best_checkpoint() -> ModelCheckpoint:
     """best.ckpt: the lowest val/loss so far, written after the validation that found it."""
-    return ModelCheckpoint(
-        filename="best", monitor="val/loss", mode="min", save_top_k=1, enable_version_counter=False
-    )
+    return ModelCheckpoint(filename="best", monitor="val/loss", mode="min", save_top_k=1, enable_version_counter=False)
 
 
 class Interrupted(Exception):

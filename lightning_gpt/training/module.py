@@ -15,7 +15,7 @@ from torchmetrics.text import Perplexity
 
 from lightning_gpt.checkpoint import KEY, Record
 from lightning_gpt.errors import UserError
-from lightning_gpt.ladder import GPT, Network
+from lightning_gpt.ladder import Network
 from lightning_gpt.text import IGNORE, Vocabulary
 from lightning_gpt.text.blocks import batch_seed
 from lightning_gpt.training.datamodule import CharDataModule
@@ -42,7 +42,7 @@ class LanguageModel(LightningModule):
 
     def __init__(
         self,
-        network: Callable[[int, int], Network] = GPT,
+        network: Callable[[int, int], Network],
         optimizer: OptimizerRecipe | None = None,
         schedule: Schedule = Schedule(),  # noqa: B008  frozen
         compile: bool = False,

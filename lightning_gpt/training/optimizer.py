@@ -24,9 +24,7 @@ class AdamW(OptimizerRecipe):
         weight_decay: share of each matrix taken off per unit of learning rate; biases and norms are left alone.
     """
 
-    def __init__(
-        self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.1
-    ) -> None:
+    def __init__(self, lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.99), weight_decay: float = 0.1) -> None:
         self.lr = lr
         self.betas = betas
         self.weight_decay = weight_decay

@@ -28,7 +28,7 @@ class Speed(Callback):
     """Logs `speed/chars_per_s`: characters trained on per second, all ranks together, validation not counted.
 
     Attributes:
-        training_seconds: time spent in training steps so far.
+        training_seconds: time spent in training steps so far, also before a resume.
     """
 
     def __init__(self) -> None:
@@ -36,6 +36,14 @@ class Speed(Callback):
         self._characters = 0
         self._seconds = 0.0
         self._since = 0.0
+
+    def state_dict(self) -> dict[str, float]:
+        """The time goes on where a resumed run left off."""
+        return {"training_seconds": self.training_seconds}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """See `state_dict`."""
+        self.training_seconds = state_dict["training_seconds"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock."""

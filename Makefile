@@ -1,0 +1,62 @@
+# Two commands do everything: make train, make test. Both set up what they need first.
+
+PYTHON  ?= python3
+VENV    := .venv
+BIN     := $(VENV)/bin
+CONFIG  ?=
+ARGS    ?=
+PROMPT  ?=
+PORT    ?= 6006
+
+# the recipe for this machine; asked only by the targets that need it, when torch is there
+RECIPE   = $(or $(CONFIG),$(shell $(BIN)/python -c 'import torch; print("configs/gpu.yaml" if torch.accelerator.is_available() else "configs/cpu.yaml")'))
+CONFIGS  = $(addprefix --config ,$(RECIPE))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup data train validate generate ladder tensorboard test check clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@echo
+	@echo 'variables: CONFIG="configs/x.yaml"  ARGS="--trainer.max_steps 500"  PROMPT="ROMEO:"  PORT=6006'
+
+setup: $(VENV)/.done ## make .venv and install the package with pinned versions
+
+$(VENV)/.done: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "lightning-gpt needs Python 3.10 or newer: make setup PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+data: setup ## fetch Tiny Shakespeare and check it (train does it too)
+	@$(BIN)/python -c 'from lightning_gpt.text import find_corpus, prepare; \
+	  tokens = prepare(find_corpus("tinyshakespeare"), "data/prepared"); \
+	  print(f"{tokens.corpus}: {len(tokens.ids):,} characters, {len(tokens.vocabulary)} distinct, {tokens.sha256}")'
+
+train: setup ## train: CONFIG= a recipe (default: the one for this machine), ARGS= any option
+	@$(BIN)/lightning-gpt fit $(CONFIGS) $(ARGS)
+
+validate: setup ## the exact loss of the newest run's best checkpoint
+	@$(BIN)/lightning-gpt validate --ckpt_path best $(ARGS)
+
+generate: setup ## write text with the newest run's best checkpoint: PROMPT=, ARGS=
+	@$(BIN)/lightning-gpt generate --ckpt_path best $(if $(PROMPT),--prompt '$(PROMPT)') $(ARGS)
+
+ladder: setup ## train the lecture's seven rungs: table, picture and curves in runs/ladder
+	@$(BIN)/lightning-gpt ladder $(ARGS)
+
+tensorboard: setup ## watch the runs at http://localhost:6006 (PORT=)
+	@$(BIN)/tensorboard --logdir runs --port $(PORT) --samples_per_plugin text=0,images=200
+
+test: setup ## the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## format, lint, types, tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest $(ARGS)
+
+clean: ## remove the environment and caches; runs and data stay
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	find lightning_gpt tests -name __pycache__ -prune -exec rm -rf {} +

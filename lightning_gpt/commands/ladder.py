@@ -1,0 +1,242 @@
+"""ladder: trains the lecture's rungs one after another and tells the story as a table and two pictures."""
+
+import argparse
+import csv
+import io
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from lightning_gpt import checkpoint
+from lightning_gpt.commands import lightning
+from lightning_gpt.errors import UserError
+from lightning_gpt.files import replacing
+from lightning_gpt.generation import load
+from lightning_gpt.ladder import RUNGS, OneHead
+from lightning_gpt.pictures import draw_attention, draw_ladder
+from lightning_gpt.text import find_corpus, prepare
+from lightning_gpt.text.baselines import bigram_loss, uniform_loss, unigram_loss
+from lightning_gpt.training.module import NATS_PER_BIT
+
+LINE = "We know, "  # of the first page: what rung 3's head looks at in it is drawn
+
+
+@dataclass(frozen=True)
+class Row:
+    """What the table says of a rung; losses in nats per character, exact over the held-out text."""
+
+    rung: str
+    idea: str
+    parameters: int
+    val_loss: float
+    bits_per_char: float
+    reference: float | None
+    seconds: float
+    sample: str
+
+
+def ladder(
+    rungs: str = "1-7", configs: str = "configs/ladder", runs_dir: str = "runs", args: Sequence[str] = ()
+) -> None:
+    """Train the lecture's rungs in order and write table, picture and curves to <runs_dir>/ladder.
+
+    A rung that is done is not trained again, one that was interrupted goes on; one whose config changed starts anew.
+
+    Args:
+        rungs: which: 3, or 3-5, or 1,3-5.
+        configs: the folder of base.yaml and a file a rung.
+        runs_dir: the folder of all runs.
+        args: further options for every rung, as for fit.
+    """
+    folder = Path(runs_dir) / "ladder"
+    for number in chosen(rungs):
+        train_rung(number, rung_config(Path(configs), number), folder, list(args))
+    report(Path(configs), folder)
+
+
+def chosen(rungs: str) -> list[int]:
+    """The numbers that "1,3-5" means.
+
+    Raises:
+        UserError: anything else.
+    """
+    numbers: set[int] = set()
+    try:
+        for part in rungs.split(","):
+            first, _, last = part.partition("-")
+            numbers.update(range(int(first), int(last or first) + 1))
+    except ValueError:
+        numbers = set()
+    if not numbers or not numbers <= set(range(1, len(RUNGS) + 1)):
+        raise UserError(f"--rungs takes numbers from 1 to {len(RUNGS)}, as 3 or 3-5 or 1,3-5, not {rungs!r}")
+    return sorted(numbers)
+
+
+def rung_config(configs: Path, number: int) -> Path:
+    """The rung's own YAML, configs/ladder/<number>-<name>.yaml.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = sorted(configs.glob(f"{number}-*.yaml"))
+    if not found:
+        raise UserError(f"no config of rung {number} in {configs}/")
+    return found[0]
+
+
+def train_rung(number: int, config: Path, folder: Path, args: list[str]) -> None:
+    """Trains the rung, or goes on with it, or finds it done; its own output goes to a file beside its runs."""
+    name = config.stem
+    base = config.with_name("base.yaml")
+    home = folder / name
+    recipe = base.read_text() + config.read_text() + " ".join(args)
+    kept = home / "recipe.yaml"
+    last = newest(home)
+    go_on: list[str] = []
+    if last is not None and kept.is_file() and kept.read_text() == recipe:
+        if is_done(last):
+            return
+        go_on = ["--ckpt_path", str(last)]
+    with replacing(kept) as file:
+        file.write(recipe.encode())
+    print(f"rung {number}  {name:16} {'goes on' if go_on else 'trains'} …", flush=True)
+    options = ["--config", str(base), "--config", str(config), "--runs_dir", str(folder), *args, *go_on]
+    with (home / "log.txt").open("a", encoding="utf-8") as log, redirect_stdout(log):
+        lightning.run("fit", options)
+    finished = newest(home)
+    assert finished is not None
+    row = row_of(number, name, finished)
+    print(f"        {row.val_loss:.4f} nats  {row.bits_per_char:.3f} bits/char  {row.seconds:.1f} s", flush=True)
+
+
+def newest(home: Path) -> Path | None:
+    """The rung's newest last.ckpt."""
+    found = sorted(home.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    return found[-1] if found else None
+
+
+def is_done(last: Path) -> bool:
+    """Whether the run that saved this checkpoint had no steps left."""
+    import yaml
+
+    config = yaml.safe_load((last.parent.parent / "config.yaml").read_text())
+    return bool(checkpoint.read(last)["global_step"] >= config["trainer"]["max_steps"])
+
+
+def row_of(number: int, name: str, last: Path) -> Row:
+    """All that the table says, from the rung's last checkpoint alone."""
+    contents = checkpoint.read(last)
+    gpt = load(last)
+    loss = val_curve(last)[-1][1]
+    return Row(
+        name,
+        RUNGS[number - 1].idea,
+        sum(p.numel() for p in gpt.network.parameters()),
+        loss,
+        loss / NATS_PER_BIT,
+        RUNGS[number - 1].reference,
+        contents["callbacks"]["Speed"]["training_seconds"],
+        " ".join(gpt.generate(max_new_tokens=120, seed=1337).split())[:60],
+    )
+
+
+def val_curve(last: Path) -> list[tuple[int, float]]:
+    """(steps done, val/loss) of the run, from its TensorBoard events."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(last.parent.parent)).Reload()
+    return [(event.step + 1, event.value) for event in events.Scalars("val/loss")]
+
+
+def report(configs: Path, folder: Path) -> None:
+    """Table, picture, and the attention map of rung 3, of all rungs that are there."""
+    rows, curves, attention = [], {}, None
+    for number in range(1, len(RUNGS) + 1):
+        for config in sorted(configs.glob(f"{number}-*.yaml")):
+            last = newest(folder / config.stem)
+            if last is not None and is_done(last):
+                rows.append(row_of(number, config.stem, last))
+                curves[config.stem] = val_curve(last)
+                if RUNGS[number - 1].network is OneHead:
+                    attention = last
+    table = markdown(rows)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, [field.name for field in fields(Row)])
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    keep(folder / "table.md", table.encode())
+    keep(folder / "table.csv", text.getvalue().encode())
+    keep(folder / "ladder.png", png(draw_ladder(curves, baselines())))
+    if attention is not None:
+        keep(folder / "attention.png", png(attention_map(attention)))
+    print(f"\n{table}\ntable, picture and curves are in {folder}/", file=sys.stdout)
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table."""
+    head = "| rung | idea | parameters | val loss | bits/char | reference | s | it writes |\n|" + "---|" * 8 + "\n"
+    lines = []
+    for row in rows:
+        reference = "" if row.reference is None else str(row.reference)
+        sample = row.sample.replace("|", "\\|").replace("`", "'")
+        lines.append(
+            f"| {row.rung} | {row.idea} | {row.parameters:,} | {row.val_loss:.4f} | {row.bits_per_char:.3f} "
+            f"| {reference} | {row.seconds:.0f} | `{sample}` |\n"
+        )
+    return head + "".join(lines)
+
+
+def baselines() -> dict[str, float]:
+    """The flat lines of the picture, for Tiny Shakespeare's split."""
+    tokens = prepare(find_corpus("tinyshakespeare"), "data/prepared")
+    n, size = int(0.9 * len(tokens.ids)), len(tokens.vocabulary)
+    train, val = tokens.ids[:n], tokens.ids[n:]
+    return {
+        "uniform": uniform_loss(size),
+        "unigram counts": unigram_loss(train, val, size),
+        "bigram counts": bigram_loss(train, val, size),
+    }
+
+
+def attention_map(last: Path) -> Any:
+    """What the head of a trained rung 3 looks at in a line of Shakespeare, a block long."""
+    import torch
+
+    gpt = load(last)
+    assert isinstance(gpt.network, OneHead)
+    text = LINE[: gpt.network.block_size]
+    ids = gpt.vocabulary.encode(text, unknown="skip")[None]
+    with torch.no_grad():
+        weights = gpt.network.head.weights(gpt.network.embed(ids))[0]
+    return draw_attention(weights, text, "rung 3: what its one head looks at")
+
+
+def png(figure: Any) -> bytes:
+    """A figure as the bytes of a PNG."""
+    image = io.BytesIO()
+    figure.savefig(image, dpi=110)
+    return image.getvalue()
+
+
+def keep(path: Path, contents: bytes) -> None:
+    """Writes a file whole."""
+    with replacing(path) as file:
+        file.write(contents)
+
+
+def run(args: list[str]) -> None:
+    """Runs the command with the command line's arguments; what it does not know goes to every rung's fit."""
+    parser = argparse.ArgumentParser(
+        prog="lightning-gpt ladder",
+        description="Train the lecture's rungs in order; table, picture and curves go to <runs_dir>/ladder.",
+        epilog="Any other option is given to every rung's fit, such as --trainer.max_steps 500.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--rungs", default="1-7", help="which: 3, or 3-5, or 1,3-5 (default: 1-7)")
+    parser.add_argument("--configs", default="configs/ladder", help="folder of base.yaml and a file a rung")
+    parser.add_argument("--runs_dir", default="runs", help="folder of all runs")
+    given, rest = parser.parse_known_args(args)
+    ladder(given.rungs, given.configs, given.runs_dir, rest)

@@ -1,0 +1,42 @@
+"""The ladder in one picture: how each rung learned, and the staircase of where they ended."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib
+from matplotlib.figure import Figure
+
+Curve = Sequence[tuple[int, float]]  # (step, held-out loss in nats per character)
+
+
+def draw_ladder(curves: Mapping[str, Curve], baselines: Mapping[str, float]) -> Figure:
+    """The held-out loss of each rung over its steps, and the last of them as stairs, with baselines as flat lines.
+
+    Args:
+        curves: by the rung's label, in order.
+        baselines: nats per character, by name.
+    """
+    figure = Figure(figsize=(11, 5), layout="constrained", facecolor="white")
+    over_time, stairs = figure.subplots(1, 2, sharey=True, width_ratios=(5, 4))
+    colors = matplotlib.colormaps["viridis"].resampled(max(len(curves), 2))  # in order of lightness: not by hue alone
+    for i, (label, curve) in enumerate(curves.items()):
+        steps, losses = zip(*curve, strict=True)
+        over_time.plot(steps, losses, marker="osv^Dph"[i % 7], markersize=4, color=colors(i), label=label)
+        stairs.bar(i, losses[-1], width=0.8, color=colors(i))
+        stairs.annotate(f"{losses[-1]:.3f}", (i, losses[-1]), (0, 3), textcoords="offset points", ha="center")
+    for name, loss in baselines.items():
+        for axes in (over_time, stairs):
+            axes.axhline(loss, color="0.35", linewidth=1, linestyle="--", zorder=0)
+        over_time.annotate(
+            f"{name} {loss:.3f}", (1, loss), (-4, 3), xycoords=("axes fraction", "data"), textcoords="offset points",
+            ha="right", fontsize=9, color="0.25",
+        )  # fmt: skip
+    over_time.set_xlabel("training step")
+    over_time.set_ylabel("held-out loss (nats per character)")
+    over_time.legend(fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
+    stairs.set_xticks(range(len(curves)), curves, rotation=35, ha="right")
+    stairs.set_xlabel("rung, after its last step")
+    lowest = min(loss for curve in curves.values() for _, loss in curve)
+    over_time.set_ylim(lowest - 0.15, max([*baselines.values(), 4.0]) + 0.2)
+    for axes in (over_time, stairs):
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure

@@ -1,0 +1,114 @@
+import pytest
+import torch
+
+from lightning_gpt import UserError
+from lightning_gpt.generation import TrainedGPT, decode
+from lightning_gpt.ladder import GPT
+from lightning_gpt.text import Vocabulary
+
+
+@pytest.fixture
+def gpt():
+    torch.manual_seed(0)
+    vocabulary = Vocabulary("\n abcdefgh")
+    net = GPT(len(vocabulary), 8, n_layer=2, n_head=2, n_embd=16, dropout=0.5)
+    for p in net.parameters():
+        p.data += 0.3 * torch.randn_like(p)
+    return TrainedGPT(net.eval(), vocabulary)
+
+
+def test_same_seed_same_text(gpt):
+    assert gpt.generate("a", 40, seed=1) == gpt.generate("a", 40, seed=1)
+    assert gpt.generate("a", 40, seed=1) != gpt.generate("a", 40, seed=2)
+    assert len(gpt.generate("a", 40, seed=1)) == 40
+
+
+def test_greedy_by_hand_beyond_the_block(gpt):
+    text = "abc"
+    for _ in range(20):
+        logits = gpt.network(gpt.vocabulary.encode(text[-8:])[None])[0, -1]
+        text += gpt.vocabulary.characters[int(logits.argmax())]
+    assert "abc" + gpt.generate("abc", 20, temperature=0) == text
+
+
+def test_a_long_prompt_counts_by_its_end(gpt):
+    assert gpt.generate("hhhhhhhhh abcdefg"[-8:], 10, seed=3) == gpt.generate("hhhhhhhhh abcdefg", 10, seed=3)
+
+
+def test_a_stream_is_the_text_in_pieces(gpt):
+    pieces = list(gpt.stream("a", 30, seed=4))
+    assert len(pieces) == 30 and "".join(pieces) == gpt.generate("a", 30, seed=4)
+
+
+def test_stop_ends_before_the_string(gpt):
+    whole = gpt.generate("a", 60, seed=5)
+    for stop in (whole[10], whole[10:13], whole[:2], "never"):
+        expected = whole.partition(stop)[0]
+        assert gpt.generate("a", 60, seed=5, stop=stop) == expected
+    assert "".join(gpt.stream("a", 60, seed=5, stop=whole[20:24])) == whole.partition(whole[20:24])[0]
+
+
+def test_a_stop_that_overlaps_itself():
+    from lightning_gpt.generation.trained import _until
+
+    for text in ("aab", "aaab", "xaaxaab", "aa", "abab", "ababaab"):
+        for stop in ("aab", "aba", "b"):
+            assert "".join(_until(stop, iter(text))) == text.partition(stop)[0], (text, stop)
+
+
+def test_mode_and_random_state_are_left_as_they_were(gpt):
+    state = torch.get_rng_state()
+    gpt.network.train()
+    trained = gpt.generate("a", 12, seed=6)
+    assert gpt.network.training and all(m.training for m in gpt.network.modules())
+    stream = gpt.stream("a", 12, seed=6)
+    next(stream)
+    stream.close()  # a caller that stops early
+    assert gpt.network.training
+    assert torch.equal(state, torch.get_rng_state())
+    gpt.network.eval()
+    assert gpt.generate("a", 12, seed=6) == trained  # dropout was off
+
+
+def test_no_gradient_is_kept(gpt):
+    drawn = next(decode(gpt.network, torch.zeros(1, 1, dtype=torch.long), 1))
+    assert not drawn.requires_grad and all(p.grad is None for p in gpt.network.parameters())
+
+
+def test_rows_are_written_together(gpt):
+    ids = gpt.vocabulary.encode("ab")[None].repeat(3, 1)
+    rows = torch.cat(list(decode(gpt.network, ids, 10, temperature=0)), dim=1)
+    assert rows.shape == (3, 10) and (rows == rows[0]).all()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_new_tokens": -1},
+        {"temperature": -0.1},
+        {"temperature": float("nan")},
+        {"temperature": float("inf")},
+        {"top_k": 0},
+        {"top_p": 0.0},
+        {"top_p": 1.1},
+        {"stop": ""},
+        {"prompt": ""},
+        {"prompt": "Z"},
+    ],
+)
+def test_bad_options(gpt, options):
+    with pytest.raises(UserError):
+        gpt.generate(**{"prompt": "a", "seed": 1, **options})
+
+
+def test_loss_is_the_slow_windows_mean(gpt):
+    text = "abc defgh\nhgfe" * 3
+    ids = gpt.vocabulary.encode(text)
+    total = 0.0
+    for start in range(0, len(ids) - 1, 8):
+        y = ids[start + 1 : start + 9]
+        logs = gpt.network(ids[start : start + len(y)][None])[0].log_softmax(-1)
+        total -= sum(logs[i, int(y[i])].item() for i in range(len(y)))
+    assert gpt.loss(text) == pytest.approx(total / (len(text) - 1), abs=1e-6)
+    with pytest.raises(UserError, match="two characters"):
+        gpt.loss("a")

@@ -1,0 +1,150 @@
+"""Each rung is the rung below it when its one idea is taken out; the fast forms are the slow ones."""
+
+import pytest
+import torch
+from torch import nn
+
+from lightning_gpt.ladder import (
+    GPT,
+    Averaging,
+    CausalSelfAttention,
+    LayerNorm,
+    ModernGPT,
+    MultiHead,
+    MultiHeadAttention,
+    Normed,
+    OneHead,
+    Residual,
+    causal_average_loops,
+    causal_average_matrix,
+    causal_average_softmax,
+)
+
+V, T, C = 11, 8, 32
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    torch.manual_seed(0)
+
+
+def copy_shared(source, target):
+    """Every parameter that both have, from one to the other."""
+    theirs = dict(source.named_parameters())
+    for name, p in target.named_parameters():
+        if name in theirs:
+            p.data.copy_(theirs[name].data)
+
+
+def test_three_forms_of_the_average_agree():
+    x = torch.randn(4, T, 2)
+    slow = causal_average_loops(x)
+    torch.testing.assert_close(causal_average_matrix(x), slow, atol=1e-6, rtol=0)
+    torch.testing.assert_close(causal_average_softmax(x), slow, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("silent", ["query", "key"])
+def test_rung_3_with_zero_queries_or_keys_is_rung_2(silent):
+    two, three = Averaging(V, T, C), OneHead(V, T, C)
+    copy_shared(two, three)
+    nn.init.zeros_(getattr(three.head, silent).weight)
+    nn.init.eye_(three.head.value.weight)  # rung 2 averages what it has, not a projection of it
+    ids = torch.randint(V, (3, T))
+    torch.testing.assert_close(three(ids), two(ids), atol=1e-6, rtol=1e-5)
+
+
+def test_rung_4_with_one_head_and_an_identity_mix_is_rung_3():
+    three, four = OneHead(V, T, C), MultiHead(V, T, C, n_head=1)
+    copy_shared(three, four)
+    four.attention.heads[0].load_state_dict(three.head.state_dict())
+    assert isinstance(four.attention.mix, nn.Identity)
+    ids = torch.randint(V, (3, T))
+    torch.testing.assert_close(four(ids), three(ids), atol=0, rtol=0)
+
+
+def test_rung_7_without_its_norms_is_rung_6():
+    six, seven = Residual(V, T, C), Normed(V, T, C)
+    copy_shared(six, seven)
+    seven.norm = nn.Identity()
+    for block in seven.blocks:
+        block.norm1 = block.norm2 = nn.Identity()
+    ids = torch.randint(V, (3, T))
+    torch.testing.assert_close(seven(ids), six(ids), atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("n_head", [1, 4])
+def test_fused_heads_of_rung_8_are_the_separate_heads_of_rung_4(n_head):
+    slow = MultiHeadAttention(C, n_head, projection=True)
+    fast = CausalSelfAttention(C, n_head, dropout=0.0, bias=True)
+    for i, part in enumerate(("query", "key", "value")):
+        rows = torch.cat([getattr(head, part).weight for head in slow.heads])  # (C, C), head after head
+        fast.qkv.weight.data[i * C : (i + 1) * C] = rows.data
+    nn.init.zeros_(fast.qkv.bias)
+    fast.projection.load_state_dict(slow.mix.state_dict())
+    x = torch.randn(3, T, C)
+    left, right = x.clone().requires_grad_(), x.clone().requires_grad_()
+    # two orders of summing the same fp32 products
+    torch.testing.assert_close(fast(left), slow(right), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(fast.weights(x), slow.weights(x), atol=1e-6, rtol=1e-5)
+    fast(left).square().sum().backward()
+    slow(right).square().sum().backward()
+    torch.testing.assert_close(left.grad, right.grad, atol=1e-5, rtol=1e-4)
+    for i, part in enumerate(("query", "key", "value")):
+        rows = torch.cat([getattr(head, part).weight.grad for head in slow.heads])
+        torch.testing.assert_close(fast.qkv.weight.grad[i * C : (i + 1) * C], rows, atol=1e-5, rtol=1e-4)
+
+
+OPTIONS_OFF = {"rotary": False, "qk_norm": False, "squared_relu": False, "zero_init": False, "softcap": None}
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+@pytest.mark.parametrize("bias", [False, True])
+def test_rung_9_with_every_option_off_is_rung_8(dropout, bias):
+    torch.manual_seed(5)
+    eight = GPT(V, T, n_embd=C, dropout=dropout, bias=bias)
+    torch.manual_seed(5)
+    nine = ModernGPT(V, T, n_embd=C, dropout=dropout, bias=bias, **OPTIONS_OFF)
+    assert eight.state_dict().keys() == nine.state_dict().keys()
+    assert all(torch.equal(p, q) for p, q in zip(eight.parameters(), nine.parameters(), strict=True))
+    ids = torch.randint(V, (3, T))
+    torch.manual_seed(6)
+    expected = eight(ids)
+    torch.manual_seed(6)
+    torch.testing.assert_close(nine(ids), expected, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("option", OPTIONS_OFF)
+def test_each_option_of_rung_9_does_something(option):
+    torch.manual_seed(5)
+    plain = ModernGPT(V, T, n_embd=C, **OPTIONS_OFF)
+    torch.manual_seed(5)
+    on = {**OPTIONS_OFF, option: 2.0 if option == "softcap" else True}
+    changed = ModernGPT(V, T, n_embd=C, **on)
+    ids = torch.randint(V, (3, T))
+    assert not torch.equal(plain(ids), changed(ids))
+
+
+def test_rotated_scores_depend_on_distance_alone():
+    from lightning_gpt.ladder.rung9_modern import rotate
+
+    q, k = torch.randn(16), torch.randn(16)
+    turned_q, turned_k = rotate(q.expand(1, 1, T, 16)), rotate(k.expand(1, 1, T, 16))
+    scores = (turned_q @ turned_k.mT)[0, 0]  # (T, T)
+    for distance in range(-T + 1, T):
+        diagonal = scores.diagonal(distance)
+        torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(5, C), (3, T, C)])
+def test_layer_norm_is_torchs_in_value_and_gradient(shape):
+    mine, theirs = LayerNorm(C), nn.LayerNorm(C)
+    for p, q in zip(mine.parameters(), theirs.parameters(), strict=True):
+        q.data = p.data = torch.randn(C)
+    x = 3 * torch.randn(shape) + 1
+    left, right = x.clone().requires_grad_(), x.clone().requires_grad_()
+    torch.testing.assert_close(mine(left), theirs(right), atol=1e-5, rtol=1e-5)
+    (mine(left) ** 3).sum().backward()
+    (theirs(right) ** 3).sum().backward()
+    torch.testing.assert_close(left.grad, right.grad, atol=1e-3, rtol=1e-4)  # of cubes: the terms are large
+    for p, q in zip(mine.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(p.grad, q.grad, atol=1e-2, rtol=1e-4)

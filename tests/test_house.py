@@ -1,0 +1,81 @@
+"""The arrows between the rooms run one way, and importing does nothing heavy."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import lightning_gpt
+
+ROOT = Path(lightning_gpt.__file__).parent
+LEAVES = {"errors", "files"}
+ALLOWED = {
+    "errors": set(),
+    "files": set(),
+    "ladder": set(),
+    "text": LEAVES,
+    "checkpoint": LEAVES | {"ladder"},
+    "runs": LEAVES,
+    "generation": LEAVES | {"ladder", "text", "checkpoint", "runs"},
+    "pictures": set(),
+    "training": LEAVES | {"ladder", "text", "checkpoint", "generation"},
+    "commands": LEAVES | {"ladder", "text", "checkpoint", "runs", "generation", "pictures", "training"},
+    "cli": LEAVES | {"commands", "training"},
+    "__init__": {"errors", "generation"},
+    "__main__": {"cli"},
+}
+NO_LIGHTNING = {"errors", "files", "ladder", "text", "checkpoint", "runs", "generation", "pictures"}
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            if node.module == "lightning_gpt":
+                yield from (f"lightning_gpt.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_arrows_run_one_way(path):
+    room = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    for name in imports(path):
+        if name.startswith("lightning_gpt."):
+            target = name.split(".")[1]
+            assert target == room or target in ALLOWED[room] or target.startswith("__"), f"{room} imports {target}"
+        if room in NO_LIGHTNING:
+            assert name.split(".")[0] not in ("lightning", "pytorch_lightning"), f"{path} imports Lightning"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "ladder").glob("rung*.py")), ids=lambda p: p.stem)
+def test_a_rung_imports_lower_rungs_only(path):
+    number = int(path.stem[4])
+    for name in imports(path):
+        if name.startswith("lightning_gpt.ladder.rung"):
+            assert int(name.removeprefix("lightning_gpt.ladder.rung")[0]) < number, name
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import lightning_gpt", ["torch", "lightning"]),
+        ("import lightning_gpt.cli", ["torch", "lightning", "jsonargparse"]),
+        ("import lightning_gpt; lightning_gpt.load", ["lightning", "matplotlib"]),
+        ("import lightning_gpt.commands.generate", ["lightning", "matplotlib"]),
+    ],
+)
+def test_nothing_is_imported_too_early(statement, absent):
+    code = f"{statement}\nimport sys\nprint([name for name in {absent!r} if name in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "[]"
+
+
+def test_public_names():
+    assert callable(lightning_gpt.load) and issubclass(lightning_gpt.UserError, ValueError)
+    with pytest.raises(AttributeError):
+        _ = lightning_gpt.no_such_name

@@ -1,0 +1,34 @@
+import math
+
+import pytest
+
+from lightning_gpt.training import Schedule
+
+
+def test_cosine_is_nanogpts():
+    schedule, full, lowest = Schedule(warmup_steps=100, decay="cosine", final=0.1), 1e-3, 1e-4
+    for step in (0, 50, 99, 100, 101, 1000, 1999, 2000):
+        if step < 100:
+            expected = full * (step + 1) / 101
+        else:
+            expected = lowest + 0.5 * (1 + math.cos(math.pi * (step - 100) / 1900)) * (full - lowest)
+        assert full * schedule(step, 2000) == pytest.approx(expected)
+
+
+def test_linear_is_stable_and_then_a_straight_line():
+    schedule = Schedule(warmup_steps=10, decay="linear", decay_fraction=0.25, final=0.2)
+    assert [schedule(step, 100) for step in (10, 50, 75)] == [1.0, 1.0, 1.0]
+    assert schedule(80, 100) == pytest.approx(1 - 0.8 * 5 / 25)
+    assert schedule(100, 100) == pytest.approx(0.2)
+
+
+def test_constant():
+    assert {Schedule()(step, -1) for step in (0, 1, 10**6)} == {1.0}
+
+
+@pytest.mark.parametrize("decay", ["constant", "cosine", "linear"])
+def test_it_never_leaves_its_range(decay):
+    schedule = Schedule(warmup_steps=7, decay=decay, final=0.1)
+    shares = [schedule(step, 40) for step in range(60)]
+    assert all(0 < share <= 1 for share in shares)
+    assert shares[:7] == sorted(shares[:7])
