@@ -61,6 +61,27 @@ class Record:
             raise UserError(f"{path} is damaged: its record of the network can't be read")
         return record
 
+    def must_fit(self, other: "Record") -> None:
+        """Whether the weights behind this record can go on as `other` describes.
+
+        Raises:
+            UserError: another network or another vocabulary, with what differs.
+        """
+        if self.network != other.network:
+            raise UserError(f"the checkpoint holds a {self.network}, not a {other.network}: leave it as it was")
+        differ = [
+            f"{name} is {other.sizes.get(name)}, the checkpoint has {self.sizes.get(name)}"
+            for name in {**other.sizes, **self.sizes}
+            if name != "vocab_size" and other.sizes.get(name) != self.sizes.get(name)
+        ]
+        if differ:
+            raise UserError(f"the checkpoint holds another network ({'; '.join(differ)}): leave these as they were")
+        if self.vocabulary != other.vocabulary:
+            raise UserError(
+                f"the checkpoint knows {len(self.vocabulary)} characters of {self.corpus}, not the "
+                f"{len(other.vocabulary)} of {other.corpus}: use its own corpus, or train anew"
+            )
+
     def build(self, weights: Mapping[str, torch.Tensor]) -> Network:
         """The network with these weights, in eval mode.
 

@@ -2,4 +2,4 @@
 
 
 class UserError(ValueError):
-    """A mistake in what was asked for, told in one line with its remedy. The command line prints it and exits with 2."""
+    """A mistake in what was asked for, told in one line with its remedy. The command line exits with 2."""

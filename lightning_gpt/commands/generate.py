@@ -5,11 +5,12 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
+from lightning_gpt.commands.parsing import parse
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.generation import load
 from lightning_gpt.generation.decoding import check_options
-from lightning_gpt.runs import find_checkpoint
+from lightning_gpt.runs import BY_NAME, find_checkpoint
 
 
 def generate(
@@ -52,7 +53,9 @@ def generate(
     text = _read(prompt)
     path = find_checkpoint(ckpt_path, runs_dir)
     gpt = load(path, device)
-    print(f"{path}", file=sys.stderr)
+    gpt.vocabulary.encode(text, unknown)  # complain of the prompt before anything is printed
+    if ckpt_path in BY_NAME:
+        print(path, file=sys.stderr)
     sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "stop": stop, "unknown": unknown}
     texts = []
     for i in range(num_samples):
@@ -92,6 +95,10 @@ def _read(prompt: str) -> str:
 
 def run(args: list[str]) -> None:
     """Runs the command with the command line's arguments."""
-    parser = ArgumentParser(prog="lightning-gpt generate", description=generate.__doc__.splitlines()[0])  # type: ignore[union-attr]
-    parser.add_function_arguments(generate)
-    generate(**parser.parse_args(args).as_dict())
+    parser = ArgumentParser(
+        prog="lightning-gpt generate",
+        description=(generate.__doc__ or "").splitlines()[0],
+        exit_on_error=False,
+    )
+    names = parser.add_function_arguments(generate)
+    generate(**parse(parser, args, names).as_dict())

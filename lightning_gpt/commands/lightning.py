@@ -1,11 +1,9 @@
 """fit, validate, test, predict: LightningCLI, taught where runs live and to speak in single lines."""
 
 import argparse
-import difflib
 import inspect
 import logging
 import os
-import re
 import shlex
 import shutil
 import sys
@@ -13,13 +11,15 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import jsonargparse
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+from lightning_gpt import checkpoint
+from lightning_gpt.checkpoint import Record
+from lightning_gpt.commands.parsing import parse
 from lightning_gpt.errors import UserError
 from lightning_gpt.ladder import RUNGS
 from lightning_gpt.runs import find_checkpoint, run_folder
@@ -48,6 +48,9 @@ TRAINER_DEFAULTS: dict[str, Any] = {
 }
 
 
+NEEDS_CHECKPOINT = "{} needs a checkpoint: --ckpt_path best, last, or a path to a .ckpt file"
+
+
 class RunCLI(LightningCLI):
     """LightningCLI over the one module and the one datamodule, for one subcommand."""
 
@@ -56,7 +59,7 @@ class RunCLI(LightningCLI):
         super().__init__(
             LanguageModel,
             CharDataModule,
-            args=[subcommand, *with_run_config(args)],
+            args=[subcommand, *with_run_config(subcommand, args)],
             trainer_defaults=TRAINER_DEFAULTS,
             seed_everything_default=1337,
             save_config_kwargs={"overwrite": True},
@@ -86,22 +89,19 @@ class RunCLI(LightningCLI):
             UserError: anything wrong with the arguments or the config file.
         """
         assert isinstance(args, list)
-        try:
-            self.config = parser.parse_args(args)
-        except (argparse.ArgumentError, jsonargparse.ArgumentError) as error:
-            known = [a.dest for a in self._subcommand_parsers[self.only]._actions]
-            raise UserError(one_line(str(error), known)) from error
+        sizes = {size for rung in RUNGS for size in inspect.signature(rung.network).parameters}
+        self.config = parse(parser, args, [*(a.dest for a in self._subcommand_parsers[self.only]._actions), *sizes])
         options = self.config[self.only]
         if options.ckpt_path:
             options.ckpt_path = str(find_checkpoint(options.ckpt_path, options.runs_dir))
         elif self.only != "fit":
-            raise UserError(f"{self.only} needs a checkpoint: --ckpt_path best, last, or a path to a .ckpt file")
+            raise UserError(NEEDS_CHECKPOINT.format(self.only))
 
     def _parse_ckpt_path(self) -> None:
         """Nothing: Lightning would let the checkpoint's hyperparameters win over the command line without a word."""
 
     def _set_seed(self) -> None:
-        with quiet("lightning.fabric.utilities.seed"):  # the run's config says the seed
+        with Quiet("lightning.fabric.utilities.seed"):  # the run's config says the seed
             super()._set_seed()
 
     # ------------------------------------------------------------------------------------------------ what is made
@@ -138,10 +138,22 @@ class RunCLI(LightningCLI):
         else:
             kwargs |= {"logger": False, "enable_checkpointing": False}
         try:
-            with quiet("lightning.pytorch.utilities.rank_zero"):  # the run's card says what is used
+            with Quiet("lightning.pytorch.utilities.rank_zero"):  # the run's card says what is used
                 return super().instantiate_trainer(callbacks=callbacks, **kwargs)
         except (MisconfigurationException, ValueError) as error:
             raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+
+    def after_instantiate_classes(self) -> None:
+        """Finds out what is wrong with text, network and checkpoint before the run has a folder.
+
+        Raises:
+            UserError: anything that would have stopped the run at its start.
+        """
+        self.datamodule.prepare_data()
+        self.datamodule.setup(self.only)
+        mine = self.model.preview(self.datamodule)
+        if path := self.config[self.only].ckpt_path:
+            Record.of(checkpoint.read(path), path).must_fit(mine)
 
     def logger(self) -> TensorBoardLogger:
         """TensorBoard in the run's folder: a new version, or the one that last.ckpt goes on in."""
@@ -160,7 +172,7 @@ class RunCLI(LightningCLI):
 
     def fit(self, **kwargs: Any) -> None:
         """Trainer.fit without its parting word; `after_fit` has a better one."""
-        with quiet("lightning.pytorch.utilities.rank_zero"):
+        with Quiet("lightning.pytorch.utilities.rank_zero"):
             self.trainer.fit(**kwargs)
 
     def after_fit(self) -> None:
@@ -170,11 +182,12 @@ class RunCLI(LightningCLI):
             return
         assert best.best_model_score is not None
         loss, path, program = float(best.best_model_score), os.path.relpath(best.best_model_path), program_name()
+        corpus = self.datamodule.tokens.corpus
         prompt = next(
             (f" --prompt {shlex.quote(p)}" for p in self._get(self.config, "sample").prompts or [] if p.strip()), ""
         )
         print(
-            f"best val/loss {loss:.4f} nats per character ({loss / NATS_PER_BIT:.3f} bits) on {self.datamodule.tokens.corpus}\n"
+            f"best val/loss {loss:.4f} nats per character ({loss / NATS_PER_BIT:.3f} bits) on {corpus}\n"
             f"  kept in      {path}\n"
             f"  validate     {program} validate --ckpt_path {path}\n"
             f"  write text   {program} generate --ckpt_path {path}{prompt}\n"
@@ -187,33 +200,30 @@ def run(subcommand: str, args: list[str]) -> None:
     RunCLI(subcommand, args)
 
 
-def with_run_config(args: list[str]) -> list[str]:
-    """The arguments, behind the config of the run that --ckpt_path belongs to where no --config is given."""
+def with_run_config(subcommand: str, args: list[str]) -> list[str]:
+    """The arguments, behind the config of the run that --ckpt_path belongs to where no --config is given.
+
+    Raises:
+        UserError: that config can't be found, or a subcommand that needs a checkpoint has none.
+    """
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     early.add_argument("--ckpt_path")
     early.add_argument("--runs_dir", default="runs")
     early.add_argument("--config", "-c")
+    early.add_argument("--model.network", dest="network")
     given, _ = early.parse_known_args(args)
     if given.config or not given.ckpt_path:
-        return args
+        if subcommand == "fit" or given.config or {"-h", "--help"} & set(args):
+            return args
+        raise UserError(NEEDS_CHECKPOINT.format(subcommand))
     folder = run_folder(find_checkpoint(given.ckpt_path, given.runs_dir))
+    if folder is None and given.network:
+        return args
     if folder is None:
         raise UserError(
             f"{given.ckpt_path} does not lie in a run's folder, so its configuration is not known: give it by --config"
         )
     return ["--config", str(folder / "config.yaml"), *args]
-
-
-def one_line(message: str, known: list[str]) -> str:
-    """A parser's complaint as one line, with the nearest name that exists for one that does not."""
-    line = " ".join(message.split())
-    unknown = re.search(r"unrecognized arguments: --([\w.]+)|option '([\w.]+)'|Option '([\w.]+)' is not", line)
-    if unknown:
-        name = next(group for group in unknown.groups() if group)
-        sizes = {size for rung in RUNGS for size in inspect.signature(rung.network).parameters}
-        near = difflib.get_close_matches(name, [*known, *sizes], n=1)
-        return f"there is no option {name}" + (f"; did you mean {near[0]}?" if near else "; see --help")
-    return re.sub(r" Does not validate against any of the Union subtypes.*Given value: ", " does not accept ", line)
 
 
 def on_gpu(accelerator: Any) -> bool:
@@ -232,7 +242,7 @@ def best_precision(accelerator: Any) -> str:
     return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
 
 
-class quiet:
+class Quiet:
     """A logger's chatter (not its warnings) off inside the block."""
 
     def __init__(self, name: str) -> None:
@@ -252,4 +262,4 @@ def program_name() -> str:
     if Path(program).name == "__main__.py":
         return f"{Path(sys.executable).name} -m lightning_gpt"
     found = shutil.which(Path(program).name)
-    return Path(program).name if found and os.path.samefile(found, program) else os.path.relpath(program)
+    return Path(program).name if found and Path(found).samefile(program) else os.path.relpath(program)

@@ -29,7 +29,7 @@ class MultiHeadAttention(nn.Module):
 
     def weights(self, x: Tensor) -> Tensor:
         """x (B, T, C) to each head's attention weights (B, H, T, T)."""
-        return torch.stack([head.weights(x) for head in self.heads], dim=1)
+        return torch.stack([head.weights(x) for head in self.heads], dim=1)  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, C) to (B, T, C)."""

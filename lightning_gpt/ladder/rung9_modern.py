@@ -120,9 +120,9 @@ class ModernGPT(Network):
         self.softcap = softcap
         init_weights(self, n_layer)
         if zero_init:
-            for block in self.blocks:
-                nn.init.zeros_(block.attention.projection.weight)
-                nn.init.zeros_(block.mlp.projection.weight)
+            for name, weight in self.named_parameters():
+                if name.endswith("projection.weight"):
+                    nn.init.zeros_(weight)
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (B, T) to logits (B, T, V)."""

@@ -159,12 +159,12 @@ def _fetched(name: str, source: Source, data_dir: Path) -> Path:
 
 def _bring(place: str, path: Path, sha256: str) -> None:
     """Copies the file at `place`, a path or a URL, to `path`: whole and with this checksum, or not at all."""
-    is_url = "://" in place
-    with urllib.request.urlopen(place, timeout=TIMEOUT) if is_url else open(place, "rb") as stream:
-        total = int(stream.headers.get("Content-Length") or 0) if is_url else os.path.getsize(place)
+    url = place if "://" in place else Path(place).absolute().as_uri()
+    with urllib.request.urlopen(url, timeout=TIMEOUT) as stream:
+        total = int(stream.headers.get("Content-Length") or 0)
         with replacing(path) as file:
             digest = hashlib.sha256()
-            for chunk in _with_progress(stream, place if is_url else None, total):
+            for chunk in _with_progress(stream, None if url.startswith("file:") else place, total):
                 digest.update(chunk)
                 file.write(chunk)
             if digest.hexdigest() != sha256:

@@ -92,14 +92,15 @@ class LastCheckpoint(ModelCheckpoint):
         if trainer.global_step >= trainer.max_steps > 0:
             trainer.should_stop = True  # Lightning validates before it stops: the last weights get their loss, too
         whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if self._told_by and whole and not trainer.should_stop and (batch_idx + 1) % trainer.val_check_batch:
+        validates = trainer.val_check_batch is not None and (batch_idx + 1) % trainer.val_check_batch == 0
+        if self._told_by and whole and not validates and not trainer.should_stop:
             trainer.save_checkpoint(self.path)
             raise Interrupted(self._told_by, trainer.global_step, self.path)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves, then stops if told to and there is more to come."""
         super().on_validation_end(trainer, pl_module)
-        if self._told_by and trainer.state.fn == "fit" and not trainer.should_stop:
+        if self._told_by and trainer.state.fn == "fit" and not trainer.sanity_checking and not trainer.should_stop:
             raise Interrupted(self._told_by, trainer.global_step, self.path)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -54,7 +54,9 @@ class CharDataModule(LightningDataModule):
         return self._tokens
 
     def prepare_data(self) -> None:
-        """Fetches and prepares the text, on one process of each machine, and says what it is not obvious."""
+        """Fetches and prepares the text, on one process of each machine; says so if it is not the one asked for."""
+        if self._tokens is not None:
+            return
         corpus = find_corpus(self.corpus, self.data_dir, self.offline_corpus)
         prepare(corpus, Path(self.data_dir) / "prepared")
         if corpus.instead_of:

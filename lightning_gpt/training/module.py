@@ -70,18 +70,33 @@ class LanguageModel(LightningModule):
         """The characters of the run's corpus."""
         return self.data.tokens.vocabulary
 
-    @property
-    def record(self) -> Record:
-        """What a checkpoint says of itself."""
-        assert self.net is not None
-        tokens = self.data.tokens
+    def preview(self, data: CharDataModule) -> Record:
+        """What checkpoints of a run on this data will say, without making the network's weights.
+
+        Raises:
+            UserError: sizes that do not go together.
+        """
+        with torch.device("meta"):
+            return self.record_of(self.make_checked(data), data)
+
+    def make_checked(self, data: CharDataModule) -> Network:
+        """The network for this data.
+
+        Raises:
+            UserError: sizes that do not go together.
+        """
+        try:
+            return self.make_network(len(data.tokens.vocabulary), data.block_size)
+        except ValueError as error:
+            raise UserError(f"model.network: {error}") from error
+
+    @staticmethod
+    def record_of(net: Network, data: CharDataModule) -> Record:
+        """What a checkpoint says of a network and the text it learns."""
+        tokens = data.tokens
+        characters = tokens.vocabulary.characters
         return Record(
-            type(self.net).__name__,
-            self.net.sizes,
-            tokens.vocabulary.characters,
-            tokens.corpus,
-            tokens.sha256,
-            len(tokens.ids),
+            type(net).__name__, net.sizes, characters, tokens.corpus, tokens.sha256, corpus_length=len(tokens.ids)
         )
 
     def configure_model(self) -> None:
@@ -92,10 +107,7 @@ class LanguageModel(LightningModule):
         """
         if self.net is not None:
             return
-        try:
-            self.net = self.make_network(len(self.vocabulary), self.data.block_size)
-        except ValueError as error:
-            raise UserError(f"model.network: {error}") from error
+        self.net = self.make_checked(self.data)
         if self.device.type != "mps":  # which has no fp64
             self.val_loss.set_dtype(torch.float64)
         if self.compile_network:
@@ -167,7 +179,7 @@ class LanguageModel(LightningModule):
     @property
     def is_log_step(self) -> bool:
         """Whether Lightning writes its logs after this step; logging in between would cost and be thrown away."""
-        return (self.global_step + 1) % self.trainer.log_every_n_steps == 0
+        return (self.global_step + 1) % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
 
     def lr_share(self, step: int) -> float:
         """Share of the full learning rate at `step`."""
@@ -209,7 +221,8 @@ class LanguageModel(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the record, so that the file can be used by itself."""
-        checkpoint[KEY] = self.record.as_dict()
+        assert self.net is not None
+        checkpoint[KEY] = self.record_of(self.net, self.data).as_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the checkpoint's weights and state; the configuration's learning rate, decay and schedule hold.
@@ -217,21 +230,8 @@ class LanguageModel(LightningModule):
         Raises:
             UserError: it was made for another network or another vocabulary.
         """
-        saved, mine = Record.of(checkpoint, "the checkpoint"), self.record
-        if (saved.network, saved.sizes) != (mine.network, mine.sizes):
-            differ = [
-                f"{name} is {mine.sizes.get(name)}, the checkpoint has {saved.sizes.get(name)}"
-                for name in {**mine.sizes, **saved.sizes}
-                if mine.sizes.get(name) != saved.sizes.get(name)
-            ]
-            what = "; ".join(differ) if saved.network == mine.network else f"{mine.network} is not {saved.network}"
-            raise UserError(f"the checkpoint holds another network ({what}): leave these options as they were")
-        if saved.vocabulary != mine.vocabulary:
-            raise UserError(
-                f"the checkpoint knows {len(saved.vocabulary)} characters of {saved.corpus}, not the "
-                f"{len(mine.vocabulary)} of {mine.corpus}: use its own corpus, or train anew"
-            )
         assert self.net is not None
+        Record.of(checkpoint, "the checkpoint").must_fit(self.record_of(self.net, self.data))
         if checkpoint.get("optimizer_states"):
             step = checkpoint["global_step"]
             groups = self.optimizer_recipe.build(self.net).param_groups

@@ -54,7 +54,7 @@ class Speed(Callback):
     ) -> None:
         """Counts, and logs at Lightning's own interval."""
         self._characters += batch[0].numel() * trainer.world_size
-        if (batch_idx + 1) % trainer.log_every_n_steps:
+        if (batch_idx + 1) % trainer.log_every_n_steps:  # type: ignore[attr-defined]
             return
         self._stop_clock()
         pl_module.log("speed/chars_per_s", self._characters / self._seconds, prog_bar=True)
@@ -103,7 +103,7 @@ class RunLog(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """step, losses in nats, bits, seconds since the start."""
-        if trainer.state.fn != "fit":
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
         metrics = trainer.callback_metrics
         loss = float(metrics["val/loss"])

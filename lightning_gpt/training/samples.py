@@ -1,4 +1,4 @@
-"""Text written while the network learns: a few fixed prompts at every validation, on the terminal and in TensorBoard."""
+"""Text written while the network learns: fixed prompts at every validation, on the terminal and in TensorBoard."""
 
 from collections.abc import Sequence
 
@@ -44,7 +44,12 @@ class SampleText(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the samples; on rank 0 and during a fit only."""
-        if trainer.state.fn != "fit" or not trainer.is_global_zero or self.max_new_tokens == 0:
+        if (
+            trainer.state.fn != "fit"
+            or trainer.sanity_checking
+            or not trainer.is_global_zero
+            or not self.max_new_tokens
+        ):
             return
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
         gpt = TrainedGPT(pl_module.net, pl_module.vocabulary)

@@ -1,0 +1,37 @@
+"""A parser's complaints as single lines with a remedy. Parses nothing itself."""
+
+import argparse
+import difflib
+import re
+from collections.abc import Iterable
+
+import jsonargparse
+
+from lightning_gpt.errors import UserError
+
+
+def parse(parser: jsonargparse.ArgumentParser, args: list[str], known: Iterable[str]) -> jsonargparse.Namespace:
+    """The arguments parsed; `known` are the names among which a wrong one's nearest is looked for.
+
+    The parser must have been made with exit_on_error=False.
+
+    Raises:
+        UserError: anything wrong with the arguments or a config file.
+    """
+    try:
+        return parser.parse_args(args)
+    except (argparse.ArgumentError, jsonargparse.ArgumentError) as error:
+        raise UserError(one_line(str(error), known)) from error
+
+
+def one_line(message: str, known: Iterable[str]) -> str:
+    """The complaint as one line, with the nearest name that exists for one that does not."""
+    line = " ".join(message.split())
+    unknown = re.search(r"unrecognized arguments: --([\w.]+)|option '([\w.]+)'|Option '([\w.]+)' is not", line)
+    if unknown:
+        name = next(group for group in unknown.groups() if group)
+        near = difflib.get_close_matches(name, list(known), n=1)
+        return f"there is no option {name}; " + (f"did you mean {near[0]}?" if near else "see --help")
+    if line.endswith("model.network"):
+        return "which network? give a recipe, --config configs/cpu.yaml, or a rung, --model.network GPT"
+    return re.sub(r" Does not validate against any of the Union subtypes.*Given value: ", " does not accept ", line)

@@ -1,0 +1,178 @@
+"""A user's mistake: one line that names it and the remedy, exit status 2, no traceback, nothing written."""
+
+import resource
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import TINY
+
+from lightning_gpt.cli import main
+
+FIT = ["fit", "--data.corpus=text.txt", *TINY]
+
+
+def refused(capsys, *args):
+    """What the program says to these arguments; it must be one line."""
+    status = main([str(a) for a in args])
+    out, err = capsys.readouterr()
+    assert status == 2, (status, out, err)
+    assert err.startswith("lightning-gpt: ") and err.count("\n") == 1, err
+    return err
+
+
+@pytest.fixture
+def here(shell, monkeypatch):
+    monkeypatch.chdir(shell.folder)
+    monkeypatch.delenv("LIGHTNING_GPT_MIRROR", raising=False)
+    return shell.folder
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--data.corpus=none.txt"], "neither a file, nor a folder, nor one of tinyshakespeare, python-docs"),
+        (["--data.corpus=empty.txt"], "empty.txt is empty"),
+        (["--data.corpus=latin.txt"], "byte 0xe9 at offset 3; save it as UTF-8"),
+        (["--data.corpus=short.txt"], "too short"),
+        (["--data.block_size=2000"], "too short: its held-out part"),
+        (["--data.block_size=0"], "data.block_size must be at least 1"),
+        (["--data.batch_size=-1"], "data.batch_size must be at least 1"),
+        (["--data.train_fraction=1.5"], "data.train_fraction"),
+        (["--data.corpsu=x"], "no option data.corpsu; did you mean data.corpus?"),
+        (["--trainer.max_stps=3"], "did you mean trainer.max_steps?"),
+        (["--trainer.max_steps=many"], "trainer.max_steps"),
+        (["--model.network.n_lyer=3"], "no option n_lyer; did you mean n_layer?"),
+        (["--model.network=GTP"], "GTP"),
+        (["--model.network.n_embd=15"], "n_embd 15 is not divisible by n_head 2"),
+        (["--model.network.dropout=1.5"], "dropout must be in [0, 1)"),
+        (["--model.schedule.decay=cubic"], "cubic"),
+        (["--trainer.precision=16-mixed"], "needs a GPU"),
+        (["--trainer.precision=17"], "17"),
+        (["--trainer.accelerator=gpu"], "No supported gpu backend found"),
+        (["--trainer.accelerator=abacus"], "abacus"),
+        (["--sample.temperature=-1"], "temperature must be 0"),
+        (["--config=none.yaml"], "does not exist"),
+        (["--config=broken.yaml"], "Problems parsing config"),
+        (["--config=unknown.yaml"], "no option trainer.max_stps; did you mean trainer.max_steps?"),
+        (["--ckpt_path=none.ckpt"], "no checkpoint at none.ckpt"),
+        (["--ckpt_path=best"], "no run below runs/ has a best.ckpt yet"),
+    ],
+    ids=lambda v: v[0] if isinstance(v, list) else "",
+)
+def test_fit(here, capsys, options, says):
+    (here / "empty.txt").touch()
+    (here / "latin.txt").write_bytes(b"caf\xe9 noir\n" * 50)
+    (here / "short.txt").write_text("Too short.")
+    (here / "broken.yaml").write_text("trainer: [1, 2")
+    (here / "unknown.yaml").write_text("trainer: {max_stps: 3}")
+    assert says in refused(capsys, *FIT, *options)
+    assert not (here / "runs").exists()
+
+
+def test_the_corpus_out_of_reach_and_no_stand_in(here, capsys, monkeypatch):
+    from lightning_gpt.text import corpus
+
+    monkeypatch.setitem(corpus.SOURCES, "tinyshakespeare", corpus.Source("http://127.0.0.1:9/input.txt", "0" * 64))
+    says = refused(capsys, *FIT, "--data.corpus=tinyshakespeare", "--data.offline_corpus=null")
+    assert "can't be had" in says and "LIGHTNING_GPT_MIRROR" in says and "--data.corpus" in says
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (["validate"], "validate needs a checkpoint: --ckpt_path"),
+        (["test"], "test needs a checkpoint"),
+        (["validate", "--ckpt_path=last"], "no run below runs/"),
+        (["generate"], "no run below runs/"),
+        (["generate", "--ckpt_path=text.txt"], "text.txt can't be read as a checkpoint"),
+        (["generate", "--temperature=-1"], "temperature"),
+        (["generate", "--top_k=0"], "top_k"),
+        (["generate", "--top_p=1.5"], "top_p"),
+        (["generate", "--num_samples=0"], "num_samples"),
+        (["generate", "--max_new_tokens=few"], "max_new_tokens"),
+        (["generate", "--promt=x"], "promt"),
+        (["generate", "--prompt=@none.txt"], "can't read the prompt @none.txt"),
+        (["generate", "--prompt=@latin.txt"], "not UTF-8"),
+        (["ladder", "--rungs=0-3"], "--rungs takes numbers"),
+        (["ladder", "--rungs=all"], "--rungs takes numbers"),
+        (["ladder", "--configs=nowhere"], "no config of rung 1 in nowhere/"),
+        (["valdate"], "no command 'valdate'; did you mean validate?"),
+    ],
+    ids=lambda v: " ".join(v) if isinstance(v, list) else "",
+)
+def test_other_commands(here, capsys, command, says):
+    (here / "latin.txt").write_bytes(b"caf\xe9")
+    assert says in refused(capsys, *command)
+    assert not (here / "runs").exists()
+
+
+def test_bad_checkpoints(trained, here, capsys):
+    data = trained.best.read_bytes()
+    (here / "cut.ckpt").write_bytes(data[: len(data) // 2])
+    torch.save({"state_dict": {}}, here / "foreign.ckpt")
+    torch.save([1, 2], here / "list.ckpt")
+    contents = torch.load(trained.best, weights_only=True)
+    contents["lightning_gpt"]["sizes"]["n_embd"] = 32
+    torch.save(contents, here / "unfit.ckpt")
+    contents["lightning_gpt"]["format"] = 99
+    torch.save(contents, here / "future.ckpt")
+    torch.save({"lightning_gpt": print}, here / "code.ckpt")
+    for name, says in {
+        "cut": "truncated, damaged",
+        "foreign": "another program",
+        "list": "holds a list",
+        "unfit": "its weights do not fit",
+        "future": "format 99",
+        "code": "truncated, damaged or not one",
+    }.items():
+        assert says in refused(capsys, "generate", f"--ckpt_path={name}.ckpt"), name
+        if name != "unfit":
+            assert says in refused(capsys, *FIT, f"--ckpt_path={name}.ckpt"), name
+
+
+def test_a_checkpoint_without_its_run_needs_a_config(trained, here, capsys):
+    (here / "moved.ckpt").write_bytes(trained.best.read_bytes())
+    assert "give it by --config" in refused(capsys, "validate", "--ckpt_path=moved.ckpt")
+
+
+def test_another_network_or_vocabulary_than_the_checkpoints(trained, here, capsys):
+    assert "n_embd is 32, the checkpoint has 16" in refused(
+        capsys, *FIT, "--model.network.n_embd=32", f"--ckpt_path={trained.best}"
+    )
+    (here / "other.txt").write_text("0123456789\n" * 300)
+    assert "use its own corpus" in refused(capsys, "validate", f"--ckpt_path={trained.best}", "--data.corpus=other.txt")
+
+
+def test_an_unknown_character_in_the_prompt(trained, capsys):
+    says = refused(capsys, "generate", f"--ckpt_path={trained.best}", "--prompt=Rough€")
+    assert "'€' (U+20AC) at position 5" in says and "--unknown skip" in says
+    assert main(["generate", f"--ckpt_path={trained.best}", "--prompt=Rough€", "--unknown=skip"]) == 0
+
+
+def test_debug_shows_the_traceback(here):
+    with pytest.raises(ValueError, match="validate needs a checkpoint"):
+        main(["validate", "--debug"])
+
+
+def test_a_full_disk_leaves_the_old_checkpoint_good(shell):
+    """Full when a file would pass 100 KB: the tiny network's checkpoint is larger, its other files are not."""
+    shell("fit", "--data.corpus=text.txt", *TINY)
+    best = shell.folder / "runs/gpt/version_0/checkpoints/best.ckpt"
+    before = best.read_bytes()
+    assert len(before) > 100_000
+    process = subprocess.run(
+        [sys.executable, "-m", "lightning_gpt", "fit", "--ckpt_path=last", "--trainer.max_steps=40"],
+        cwd=shell.folder,
+        env=shell.environment(),
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+        check=False,
+    )
+    assert process.returncode == 2, process.stderr
+    assert "can't save" in process.stderr and "Traceback" not in process.stderr
+    assert best.read_bytes() == before
+    assert sorted(p.name for p in best.parent.iterdir()) == ["best.ckpt", "last.ckpt"]
+    torch.load(best, weights_only=True)

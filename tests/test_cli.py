@@ -1,0 +1,195 @@
+"""The commands end to end, each typed into a process of its own."""
+
+import re
+import signal
+import time
+
+import pytest
+import torch
+import yaml
+from conftest import TEXT, TINY
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import lightning_gpt
+from lightning_gpt.cli import main
+
+
+def state(path):
+    """All of a checkpoint that a resumed run must repeat, flat."""
+    found = {}
+
+    def walk(name, value):
+        if isinstance(value, dict):
+            for key in value:
+                walk(f"{name}/{key}", value[key])
+        elif isinstance(value, list | tuple):
+            for i, item in enumerate(value):
+                walk(f"{name}/{i}", item)
+        else:
+            found[name] = value
+
+    contents = torch.load(path, weights_only=True)
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "loops", "lightning_gpt"):
+        walk(part, contents[part])
+    return found
+
+
+def assert_same(left, right):
+    left, right = state(left), state(right)
+    assert left.keys() == right.keys()
+    for name in left:
+        same = (
+            torch.equal(left[name], right[name]) if isinstance(left[name], torch.Tensor) else left[name] == right[name]
+        )
+        assert same, (name, left[name], right[name])
+
+
+def test_a_run_leaves_what_it_promises(trained):
+    assert trained.best.exists() and trained.last.exists()
+    config = yaml.safe_load((trained.run / "config.yaml").read_text())
+    assert config["data"]["corpus"] == "text.txt" and config["seed_everything"] == 1337
+    assert list(trained.run.glob("events.out.tfevents.*"))
+    out = trained.log.stdout
+    for line in (
+        "text     text.txt: 6,",
+        "network  GPT:",
+        "step     10",
+        "step     20",
+        "best val/loss",
+        "generate --ckpt_path",
+    ):
+        assert line in out, line
+    assert "Traceback" not in trained.log.stderr and "Tip" not in out + trained.log.stderr
+
+
+def test_its_curves_and_samples_are_in_tensorboard(trained):
+    events = EventAccumulator(str(trained.run)).Reload()
+    tags = events.Tags()
+    wanted = {"train/loss", "val/loss", "val/bits_per_char", "val/perplexity", "lr", "grad_norm", "speed/chars_per_s"}
+    assert wanted <= set(tags["scalars"])
+    assert len(events.Scalars("val/loss")) == 2
+    (sample,) = [tag for tag in tags["tensors"] if tag.startswith("sample/")]
+    texts = [event.tensor_proto.string_val[0].decode() for event in events.Tensors(sample)]
+    assert len(texts) == 2 and all(line.startswith("    ") for text in texts for line in text.split("\n"))
+
+
+def test_validate_agrees_with_what_was_logged(trained):
+    logged = float(re.search(r"best val/loss (\d+\.\d+)", trained.log.stdout).group(1))
+    for checkpoint in (trained.best, "best"):
+        out = trained("validate", "--ckpt_path", checkpoint).stdout
+        assert float(re.search(r"val/loss\D+(\d+\.\d+)", out).group(1)) == pytest.approx(logged, abs=6e-5)
+    best = torch.load(trained.best, weights_only=True)
+    exact = next(s["best_model_score"] for k, s in best["callbacks"].items() if "val/loss" in k).item()
+    tail = TEXT[int(0.9 * len(TEXT)) :]
+    assert lightning_gpt.load(trained.best).loss(tail) == pytest.approx(exact, abs=1e-6)
+
+
+def test_test_and_predict_run(trained):
+    assert "test/loss" in trained("test", "--ckpt_path", "best").stdout
+    trained("predict", "--ckpt_path", "best")
+
+
+def test_a_checkpoint_is_self_contained(trained):
+    contents = torch.load(trained.best, weights_only=True)
+    record = contents["lightning_gpt"]
+    assert record["network"] == "GPT" and record["sizes"]["n_embd"] == 16
+    assert record["vocabulary"] == "".join(sorted(set(TEXT)))
+    assert (record["corpus"], record["corpus_length"]) == ("text.txt", len(TEXT))
+    assert not any("_orig_mod" in name for name in contents["state_dict"])
+
+
+def test_generate(trained, tmp_path):
+    ask = ("generate", "--ckpt_path", trained.best, "--prompt", "Rough", "--max_new_tokens", 30, "--seed", 7)
+    first = trained(*ask, "--num_samples", 2, "--out", tmp_path / "out.txt")
+    assert first.stdout.startswith("Rough")
+    assert first.stdout.rstrip("\n") == (tmp_path / "out.txt").read_text()
+    assert trained(*ask, "--num_samples", 2).stdout == first.stdout
+    gpt = lightning_gpt.load(trained.best)
+    one, two = first.stdout.rstrip("\n").split(f"\n{'-' * 20}\n")
+    assert one == "Rough" + gpt.generate("Rough", 30, temperature=0.8, seed=7)
+    assert two == "Rough" + gpt.generate("Rough", 30, temperature=0.8, seed=8)
+    (tmp_path / "prompt.txt").write_text("Rough")
+    ask = [f"@{tmp_path / 'prompt.txt'}" if a == "Rough" else a for a in ask]
+    assert trained(*ask).stdout == one + "\n"
+    ask = ["-" if str(a).startswith("@") else a for a in ask]
+    assert trained(*ask, stdin="Rough").stdout == one + "\n"
+
+
+def test_generate_needs_no_corpus_and_no_run_folder(trained, tmp_path):
+    moved = tmp_path / "moved.ckpt"
+    moved.write_bytes(trained.best.read_bytes())
+    assert lightning_gpt.load(moved).generate("Rough", 5, seed=1) == lightning_gpt.load(trained.best).generate(
+        "Rough", 5, seed=1
+    )
+
+
+def test_resume_repeats_the_unbroken_run(shell):
+    """Weights, optimizer, rate and loop state, with dropout and accumulated batches."""
+    recipe = ["--data.corpus=text.txt", *TINY, "--model.network.dropout=0.2", "--trainer.accumulate_grad_batches=2"]
+    shell("fit", *recipe, "--name=whole")
+    shell("fit", *recipe, "--name=broken", "--trainer.max_steps=10")
+    broken = shell.folder / "runs/broken/version_0/checkpoints/last.ckpt"
+    assert state(broken)["global_step"] == 10
+    shell("fit", "--ckpt_path=last", "--trainer.max_steps=20")
+    assert_same(broken, shell.folder / "runs/whole/version_0/checkpoints/last.ckpt")
+
+
+def stopped(shell, number, recipe):
+    """A run that was sent a signal after its first validation: what it said, and the step after which it stopped."""
+    process = shell.start("fit", *recipe, "--name=broken")
+    for line in process.stdout:
+        if line.startswith("step "):
+            break
+    time.sleep(0.3)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, err
+    told = re.search(rf"stopped by {number.name} after step (\d+).*go on with .* (fit --ckpt_path \S+)", err, re.S)
+    assert told and "Traceback" not in err, err
+    assert state(shell.folder / "runs/broken/version_0/checkpoints/last.ckpt")["global_step"] == int(told.group(1))
+    return told.group(2).split(), int(told.group(1))
+
+
+def test_ctrl_c_saves_and_the_run_goes_on_exactly(shell):
+    recipe = ["--data.corpus=text.txt", *TINY, "--trainer.max_steps=1200", "--trainer.val_check_interval=300"]
+    recipe += ["--model.network.dropout=0.2", "--model.schedule.decay=cosine", "--model.schedule.warmup_steps=3"]
+    go_on, step = stopped(shell, signal.SIGINT, recipe)
+    assert step < 1200
+    shell(*go_on)
+    shell("fit", *recipe, "--name=whole")
+    whole, broken = (shell.folder / f"runs/{name}/version_0" for name in ("whole", "broken"))
+    assert_same(whole / "checkpoints/last.ckpt", broken / "checkpoints/last.ckpt")
+    assert [p.name for p in broken.parent.iterdir()] == ["version_0"]
+    curves = [EventAccumulator(str(run)).Reload().Scalars("val/loss") for run in (whole, broken)]
+    whole, broken = ([(event.step, event.value) for event in curve] for curve in curves)
+    assert whole == broken and len(whole) == 4
+
+
+def test_sigterm_saves_too(shell):
+    stopped(shell, signal.SIGTERM, ["--data.corpus=text.txt", *TINY, "--trainer.max_steps=100000"])
+
+
+def test_what_is_given_beside_a_checkpoint_is_honoured(shell):
+    shell("fit", "--data.corpus=text.txt", *TINY)
+    shell(
+        "fit",
+        "--ckpt_path=last",
+        "--trainer.max_steps=30",
+        "--model.optimizer.lr=0.25",
+        "--model.optimizer.weight_decay=0.5",
+    )
+    last = state(shell.folder / "runs/gpt/version_0/checkpoints/last.ckpt")
+    assert last["global_step"] == 30
+    assert last["optimizer_states/0/param_groups/0/lr"] == 0.25
+    assert last["optimizer_states/0/param_groups/0/weight_decay"] == 0.5
+
+
+def test_help(shell, capsys):
+    out = shell("--help").stdout
+    for command in ("fit", "validate", "test", "predict", "generate", "ladder"):
+        assert f"\n  {command} " in out
+    for command in ("fit", "validate", "generate", "ladder"):
+        with pytest.raises(SystemExit, match="0"):
+            main([command, "--help"])
+        assert "--" in capsys.readouterr().out
+    assert shell("--version").stdout.strip() == lightning_gpt.__version__

@@ -1,0 +1,57 @@
+"""Every YAML that ships is parsed, and its network is made."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import ROOT
+
+from lightning_gpt.commands.lightning import RunCLI
+from lightning_gpt.training import LanguageModel
+
+CONFIGS = sorted(p for p in (ROOT / "configs").rglob("*.yaml") if p.name != "base.yaml")
+
+
+class Parsed(RunCLI):
+    """Stops where the run would begin."""
+
+    def _run_subcommand(self, subcommand):
+        pass
+
+
+def parsed(config: Path, *more):
+    base = config.with_name("base.yaml")
+    files = [base, config] if base.exists() else [config]
+    return Parsed("fit", [*(f"--config={f}" for f in files), *more])
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda p: str(p.relative_to(ROOT / "configs")))
+def test_it_is_parsed_and_its_network_made(config, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    cli = parsed(config, "--data.corpus=python-docs", "--trainer.accelerator=cpu", "--trainer.precision=32-true")
+    assert isinstance(cli.model, LanguageModel)
+    cli.datamodule.setup("fit")
+    net = cli.model.make_network(len(cli.datamodule.tokens.vocabulary), cli.datamodule.block_size)
+    assert net.block_size == cli.datamodule.block_size
+    assert cli.model.optimizer_recipe.build(net).param_groups
+    assert cli.trainer.max_steps > 0
+    assert cli.config.fit.name == config.stem or config.parent.name != "configs"
+
+
+def test_there_are_some():
+    assert {"bigram.yaml", "nanogpt-cpu.yaml", "cpu.yaml", "gpu.yaml"} <= {p.name for p in CONFIGS}
+
+
+def test_nanogpts_recipe_to_the_letter(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    cli = parsed(ROOT / "configs" / "nanogpt-cpu.yaml", "--data.corpus=python-docs")
+    net = cli.model.make_network(65, cli.datamodule.block_size)
+    assert net.sizes == {
+        "vocab_size": 65, "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128, "dropout": 0.0, "bias": False,
+    }  # fmt: skip
+    recipe = cli.model.optimizer_recipe
+    assert (recipe.lr, tuple(recipe.betas), recipe.weight_decay) == (1e-3, (0.9, 0.99), 0.1)
+    assert (cli.datamodule.batch_size, cli.trainer.max_steps, cli.trainer.gradient_clip_val) == (12, 2000, 1.0)
+    schedule = cli.model.schedule
+    assert (schedule.warmup_steps, schedule.decay, schedule.final) == (100, "cosine", 0.1)
