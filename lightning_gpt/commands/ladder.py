@@ -120,10 +120,15 @@ def newest(home: Path) -> Path | None:
 
 def is_done(last: Path) -> bool:
     """Whether the run that saved this checkpoint had no steps left."""
+    return bool(checkpoint.read(last)["global_step"] >= run_config(last)["trainer"]["max_steps"])
+
+
+def run_config(last: Path) -> dict[str, Any]:
+    """The configuration of the run that saved this checkpoint."""
     import yaml
 
-    config = yaml.safe_load((last.parent.parent / "config.yaml").read_text())
-    return bool(checkpoint.read(last)["global_step"] >= config["trainer"]["max_steps"])
+    config: dict[str, Any] = yaml.safe_load((last.parent.parent / "config.yaml").read_text())
+    return config
 
 
 def row_of(number: int, name: str, last: Path) -> Row:
@@ -153,13 +158,14 @@ def val_curve(last: Path) -> list[tuple[int, float]]:
 
 def report(configs: Path, folder: Path) -> None:
     """Table, picture, and the attention map of rung 3, of all rungs that are there."""
-    rows, curves, attention = [], {}, None
+    rows, curves, attention, last_done = [], {}, None, folder
     for number in range(1, len(RUNGS) + 1):
         for config in sorted(configs.glob(f"{number}-*.yaml")):
             last = newest(folder / config.stem)
             if last is not None and is_done(last):
                 rows.append(row_of(number, config.stem, last))
                 curves[config.stem] = val_curve(last)
+                last_done = last
                 if RUNGS[number - 1].network is OneHead:
                     attention = last
     table = markdown(rows)
@@ -169,7 +175,7 @@ def report(configs: Path, folder: Path) -> None:
     writer.writerows(asdict(row) for row in rows)
     keep(folder / "table.md", table.encode())
     keep(folder / "table.csv", text.getvalue().encode())
-    keep(folder / "ladder.png", png(draw_ladder(curves, baselines())))
+    keep(folder / "ladder.png", png(draw_ladder(curves, baselines(run_config(last_done)["data"]))))
     if attention is not None:
         keep(folder / "attention.png", png(attention_map(attention)))
     print(f"\n{table}\ntable, picture and curves are in {folder}/", file=sys.stdout)
@@ -189,10 +195,11 @@ def markdown(rows: Sequence[Row]) -> str:
     return head + "".join(lines)
 
 
-def baselines() -> dict[str, float]:
-    """The flat lines of the picture, for Tiny Shakespeare's split."""
-    tokens = prepare(find_corpus("tinyshakespeare"), "data/prepared")
-    n, size = int(0.9 * len(tokens.ids)), len(tokens.vocabulary)
+def baselines(data: dict[str, Any]) -> dict[str, float]:
+    """The flat lines of the picture, for the text and the split of a run's `data` section."""
+    corpus = find_corpus(data["corpus"], data["data_dir"], data["offline_corpus"])
+    tokens = prepare(corpus, Path(data["data_dir"]) / "prepared")
+    n, size = int(data["train_fraction"] * len(tokens.ids)), len(tokens.vocabulary)
     train, val = tokens.ids[:n], tokens.ids[n:]
     return {
         "uniform": uniform_loss(size),

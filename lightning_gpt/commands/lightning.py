@@ -103,6 +103,8 @@ class RunCLI(LightningCLI):
     def _set_seed(self) -> None:
         with Quiet("lightning.fabric.utilities.seed"):  # the run's config says the seed
             super()._set_seed()
+        options = self.config[self.only]
+        options.data.seed = options.seed_everything  # true has become a number by now
 
     # ------------------------------------------------------------------------------------------------ what is made
 
@@ -116,7 +118,7 @@ class RunCLI(LightningCLI):
                 f"--trainer.precision {options.precision} needs a GPU, and this run is on the CPU: "
                 "take 32-true or bf16-mixed"
             )
-        if self.only != "fit":
+        if self.only != "fit" or options.logger is False:
             self.save_config_callback = None
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -131,7 +133,9 @@ class RunCLI(LightningCLI):
         kwargs |= {"enable_progress_bar": bar, "plugins": [*(given.plugins or []), SafeCheckpointIO()]}
         if self.only == "fit":
             callbacks += [Speed(), RunLog()]
-            if given.enable_checkpointing is not False:
+            if given.logger is False:  # a run without a folder keeps nothing
+                kwargs["enable_checkpointing"] = False
+            elif given.enable_checkpointing is not False:
                 callbacks += [best_checkpoint(), LastCheckpoint()]
             if given.logger in (None, True):
                 kwargs["logger"] = self.logger()
@@ -234,10 +238,15 @@ def on_gpu(accelerator: Any) -> bool:
 
 
 def best_precision(accelerator: Any) -> str:
-    """bf16-mixed on a GPU that computes in it, else 16-mixed on CUDA; 32-true elsewhere."""
+    """bf16-mixed where the machine computes in bf16, else 16-mixed on CUDA and 32-true elsewhere."""
     import torch
 
-    if not on_gpu(accelerator) or not torch.cuda.is_available():
+    if not on_gpu(accelerator):
+        # torch has no public question for these two
+        return (
+            "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "32-true"
+        )
+    if not torch.cuda.is_available():
         return "32-true"
     return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
 

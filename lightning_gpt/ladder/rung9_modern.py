@@ -68,6 +68,8 @@ class ModernGPT(Network):
         qk_norm: queries and keys of unit root mean square (Dehghani et al. 2023): scores cannot grow without bound.
         squared_relu: squared ReLU in place of GELU.
         zero_init: what is added to the residual path starts at zero, so every block starts as the identity.
+        embedding_norm: characters enter the residual path with unit root mean square, so that no block drowns them.
+        own_head: a head apart from the embedding, zero at first: the first loss is ln V exactly. False: tied.
         softcap: logits bent to stay within (-softcap, softcap) by tanh (Gemma 2, 2024); None: as they are.
     """
 
@@ -84,6 +86,8 @@ class ModernGPT(Network):
         qk_norm: bool = True,
         squared_relu: bool = True,
         zero_init: bool = True,
+        embedding_norm: bool = True,
+        own_head: bool = True,
         softcap: float | None = 15.0,
     ) -> None:
         super().__init__(
@@ -98,6 +102,8 @@ class ModernGPT(Network):
             qk_norm=qk_norm,
             squared_relu=squared_relu,
             zero_init=zero_init,
+            embedding_norm=embedding_norm,
+            own_head=own_head,
             softcap=softcap,
         )
         if not 0.0 <= dropout < 1.0:
@@ -117,8 +123,12 @@ class ModernGPT(Network):
             for _ in range(n_layer)
         )
         self.norm = nn.LayerNorm(n_embd, bias=bias)
+        self.lm_head = nn.Linear(n_embd, vocab_size, bias=False) if own_head else None
+        self.embedding_norm = embedding_norm
         self.softcap = softcap
         init_weights(self, n_layer)
+        if self.lm_head is not None:
+            nn.init.zeros_(self.lm_head.weight)
         if zero_init:
             for name, weight in self.named_parameters():
                 if name.endswith("projection.weight"):
@@ -129,8 +139,11 @@ class ModernGPT(Network):
         x = self.token_embedding(ids)  # (B, T, C)
         if self.position_embedding is not None:
             x = x + self.position_embedding(torch.arange(ids.shape[1], device=ids.device))
+        if self.embedding_norm:
+            x = F.rms_norm(x, x.shape[-1:])
         x = self.dropout(x)
         for block in self.blocks:
             x = block(x)
-        logits = F.linear(self.norm(x), self.token_embedding.weight)  # (B, T, V)
+        head = self.token_embedding if self.lm_head is None else self.lm_head
+        logits = F.linear(self.norm(x), head.weight)  # (B, T, V)
         return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)

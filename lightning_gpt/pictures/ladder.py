@@ -17,12 +17,14 @@ def draw_ladder(curves: Mapping[str, Curve], baselines: Mapping[str, float]) -> 
     """
     figure = Figure(figsize=(11, 5), layout="constrained", facecolor="white")
     over_time, stairs = figure.subplots(1, 2, sharey=True, width_ratios=(5, 4))
-    colors = matplotlib.colormaps["viridis"].resampled(max(len(curves), 2))  # in order of lightness: not by hue alone
+    shades = matplotlib.colormaps["viridis"]  # in order of lightness, not by hue alone; its palest end is left out
+    colors = [shades(0.88 * i / max(len(curves) - 1, 1)) for i in range(len(curves))]
     for i, (label, curve) in enumerate(curves.items()):
         steps, losses = zip(*curve, strict=True)
-        over_time.plot(steps, losses, marker="osv^Dph"[i % 7], markersize=4, color=colors(i), label=label)
-        stairs.bar(i, losses[-1], width=0.8, color=colors(i))
-        stairs.annotate(f"{losses[-1]:.3f}", (i, losses[-1]), (0, 3), textcoords="offset points", ha="center")
+        over_time.plot(steps, losses, marker="osv^Dph"[i % 7], markersize=4, color=colors[i], label=label)
+        stairs.hlines(losses[-1], i - 0.5, i + 0.5, color=colors[i], linewidth=5)
+        note = stairs.annotate(f"{losses[-1]:.3f}", (i, losses[-1]), (0, 5), textcoords="offset points", ha="center")
+        note.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
     for name, loss in baselines.items():
         for axes in (over_time, stairs):
             axes.axhline(loss, color="0.35", linewidth=1, linestyle="--", zorder=0)
@@ -33,6 +35,8 @@ def draw_ladder(curves: Mapping[str, Curve], baselines: Mapping[str, float]) -> 
     over_time.set_xlabel("training step")
     over_time.set_ylabel("held-out loss (nats per character)")
     over_time.legend(fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
+    ends = [curve[-1][1] for curve in curves.values()]
+    stairs.vlines([i + 0.5 for i in range(len(ends) - 1)], ends[:-1], ends[1:], color="0.6", linewidth=1, zorder=0)
     stairs.set_xticks(range(len(curves)), curves, rotation=35, ha="right")
     stairs.set_xlabel("rung, after its last step")
     lowest = min(loss for curve in curves.values() for _, loss in curve)

@@ -3,7 +3,7 @@
 from lightning_gpt.training.checkpoints import LastCheckpoint, SafeCheckpointIO, best_checkpoint
 from lightning_gpt.training.datamodule import CharDataModule
 from lightning_gpt.training.module import LanguageModel
-from lightning_gpt.training.optimizer import AdamW, OptimizerRecipe
+from lightning_gpt.training.optimizer import AdamW, Muon, OptimizerRecipe
 from lightning_gpt.training.progress import ProgressBar, RunLog, Speed
 from lightning_gpt.training.samples import SampleText
 from lightning_gpt.training.schedule import Schedule
@@ -13,6 +13,7 @@ __all__ = [
     "CharDataModule",
     "LanguageModel",
     "LastCheckpoint",
+    "Muon",
     "OptimizerRecipe",
     "ProgressBar",
     "RunLog",

@@ -1,10 +1,13 @@
 """How the weights are moved: recipes that turn a network into a torch optimizer. One optimizer object a run."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.adamw import adamw
 
 
 class OptimizerRecipe(ABC):
@@ -37,3 +40,128 @@ class AdamW(OptimizerRecipe):
             {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
         ]
         return torch.optim.AdamW([g for g in groups if g["params"]], lr=self.lr, betas=self.betas, fused=fused)
+
+
+class Muon(OptimizerRecipe):
+    """Muon for the matrices of the blocks, AdamW for embeddings, head and vectors, as one optimizer.
+
+    Args:
+        lr: Muon's full learning rate, before the schedule.
+        momentum: decay of the running mean of the gradient.
+        weight_decay: share of each block matrix taken off per unit of learning rate.
+        adamw_lr: AdamW's full learning rate; the schedule scales both alike.
+        adamw_betas: as in AdamW.
+        adamw_weight_decay: for the other matrices (embeddings and head); vectors are left alone.
+    """
+
+    def __init__(
+        self,
+        lr: float = 0.02,
+        momentum: float = 0.95,
+        weight_decay: float = 0.1,
+        adamw_lr: float = 3e-3,
+        adamw_betas: tuple[float, float] = (0.9, 0.95),
+        adamw_weight_decay: float = 0.0,
+    ) -> None:
+        self.lr = lr
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.adamw_lr = adamw_lr
+        self.adamw_betas = adamw_betas
+        self.adamw_weight_decay = adamw_weight_decay
+
+    def build(self, network: nn.Module, fused: bool = True) -> Optimizer:
+        """Three groups: block matrices, other matrices, vectors. A network without blocks has no first group."""
+        parameters = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+        inside = [p for name, p in parameters if p.ndim == 2 and name.startswith("blocks.")]
+        outside = [p for name, p in parameters if p.ndim >= 2 and not name.startswith("blocks.")]
+        adam = {"muon": False, "lr": self.adamw_lr, "betas": self.adamw_betas}
+        groups = [
+            {"params": inside, "muon": True, "lr": self.lr, "weight_decay": self.weight_decay},
+            {"params": outside, **adam, "weight_decay": self.adamw_weight_decay},
+            {"params": [p for _, p in parameters if p.ndim < 2], **adam, "weight_decay": 0.0},
+        ]
+        return MuonAdamW([g for g in groups if g["params"]], momentum=self.momentum, fused=fused)
+
+
+class MuonAdamW(Optimizer):
+    """Groups with `muon` true are moved by Muon, the others by AdamW; torch's own mathematics for both.
+
+    "Muon", Jordan et al. 2024: the momentum's singular values are all made about 1, so that no direction of a matrix
+    is learned faster than another. Same-shaped matrices are stacked and orthogonalised together: few large products.
+    """
+
+    def __init__(
+        self, groups: list[dict[str, Any]], momentum: float = 0.95, eps: float = 1e-8, fused: bool = True
+    ) -> None:
+        super().__init__(groups, {"momentum": momentum, "eps": eps, "fused": fused})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Moves every parameter that has a gradient; returns the closure's loss."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            (self._muon if group["muon"] else self._adamw)(parameters, group)
+        return loss
+
+    def _muon(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        shapes: dict[torch.Size, list[Tensor]] = {}
+        for p in parameters:
+            shapes.setdefault(p.shape, []).append(p)
+            if not self.state[p]:
+                self.state[p]["momentum"] = torch.zeros_like(p)
+        for (rows, columns), alike in shapes.items():
+            gradients = [p.grad for p in alike if p.grad is not None]
+            momenta = [self.state[p]["momentum"] for p in alike]
+            torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+            updates = torch._foreach_lerp(gradients, momenta, group["momentum"])  # Nesterov
+            directions = orthogonalised(torch.stack(updates)).to(alike[0].dtype)
+            torch._foreach_mul_(alike, 1 - group["lr"] * group["weight_decay"])
+            # sqrt: a tall matrix has few columns to move, each of them as far as in a square one
+            torch._foreach_add_(alike, list(directions), alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+
+    def _adamw(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
+        for p in parameters:
+            if not self.state[p]:
+                self.state[p]["step"] = torch.tensor(0.0, device=p.device)
+                self.state[p]["exp_avg"] = torch.zeros_like(p)
+                self.state[p]["exp_avg_sq"] = torch.zeros_like(p)
+        states = [self.state[p] for p in parameters]
+        adamw(
+            parameters,
+            [p.grad for p in parameters if p.grad is not None],
+            [state["exp_avg"] for state in states],
+            [state["exp_avg_sq"] for state in states],
+            [],
+            [state["step"] for state in states],
+            fused=group["fused"],
+            amsgrad=False,
+            beta1=group["betas"][0],
+            beta2=group["betas"][1],
+            lr=group["lr"],
+            weight_decay=group["weight_decay"],
+            eps=group["eps"],
+            maximize=False,
+        )
+
+
+def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
+    """matrices (n, rows, columns) to bf16 ones with the same singular vectors and singular values of about 1.
+
+    Newton-Schulz iteration with the quintic of Jordan et al. 2024, which trades exactness (values end within 0.7 to
+    1.2) for few steps.
+    """
+    a, b, c = 3.4445, -4.7750, 2.0315
+    x = matrices.bfloat16()
+    tall = x.shape[-2] > x.shape[-1]
+    if tall:
+        x = x.mT
+    x = x / x.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x.mT if tall else x

@@ -94,7 +94,15 @@ def test_fused_heads_of_rung_8_are_the_separate_heads_of_rung_4(n_head):
         torch.testing.assert_close(fast.qkv.weight.grad[i * C : (i + 1) * C], rows, atol=1e-5, rtol=1e-4)
 
 
-OPTIONS_OFF = {"rotary": False, "qk_norm": False, "squared_relu": False, "zero_init": False, "softcap": None}
+OPTIONS_OFF = {
+    "rotary": False,
+    "qk_norm": False,
+    "squared_relu": False,
+    "zero_init": False,
+    "embedding_norm": False,
+    "own_head": False,
+    "softcap": None,
+}
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.2])

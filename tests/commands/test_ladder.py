@@ -1,0 +1,62 @@
+import csv
+import signal
+import time
+
+import pytest
+from conftest import ROOT
+
+from lightning_gpt import UserError
+from lightning_gpt.commands.ladder import chosen
+
+SMALL = [
+    "--data.corpus=text.txt",
+    "--trainer.accelerator=cpu",
+    "--trainer.val_check_interval=20",
+    "--data.batch_size=4",
+]
+
+
+def test_numbers_of_rungs():
+    assert chosen("3") == [3] and chosen("2-4") == [2, 3, 4] and chosen("5,1-2,2") == [1, 2, 5]
+    for wrong in ("", "0", "3-99", "4-2", "a", "1-2-3"):
+        with pytest.raises(UserError):
+            chosen(wrong)
+
+
+def test_it_trains_tells_and_goes_on(shell):
+    command = ["ladder", f"--configs={ROOT / 'configs/ladder'}", "--rungs", "1,3", *SMALL, "--trainer.max_steps=40"]
+    first = shell(*command).stdout
+    assert first.count("trains …") == 2
+    home = shell.folder / "runs/ladder"
+    assert {p.name for p in home.iterdir()} == {
+        "1-bigram", "3-head", "table.md", "table.csv", "ladder.png", "attention.png",
+    }  # fmt: skip
+    assert (home / "ladder.png").read_bytes().startswith(b"\x89PNG")
+    with (home / "table.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["rung"] for row in rows] == ["1-bigram", "3-head"]
+    assert all(1 < float(row["val_loss"]) < 4.5 and float(row["seconds"]) > 0 for row in rows)
+    assert (home / "table.md").read_text() in first
+
+    second = shell(*command).stdout
+    assert "trains …" not in second and "goes on" not in second
+    assert (home / "table.md").read_text() in second
+
+    longer = [*command[:-1], "--trainer.max_steps=50"]  # another recipe: not the same run any more
+    assert shell(*longer).stdout.count("trains …") == 2
+
+
+def test_an_interrupted_rung_goes_on(shell):
+    command = ["ladder", f"--configs={ROOT / 'configs/ladder'}", "--rungs=2", *SMALL, "--trainer.max_steps=2000"]
+    process = shell.start(*command)
+    log = shell.folder / "runs/ladder/2-averaging/log.txt"
+    for _ in range(600):
+        if log.exists() and "step " in log.read_text().replace("steps", ""):
+            break
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "go on with" in err and err.rstrip().endswith("ladder"), err
+    out = shell(*command).stdout
+    assert "goes on …" in out and "| 2-averaging |" in out
+    assert len(list((shell.folder / "runs/ladder/2-averaging").glob("version_*"))) == 1

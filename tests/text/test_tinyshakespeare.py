@@ -1,0 +1,49 @@
+"""The lecture's corpus itself: what it must be, and what is drawn from it."""
+
+import numpy as np
+import pytest
+
+from lightning_gpt import UserError
+from lightning_gpt.text import IGNORE, HeldOutBlocks, TrainingBlocks, find_corpus, prepare
+from lightning_gpt.text.baselines import bigram_loss
+
+
+@pytest.fixture(scope="module")
+def tokens(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    try:
+        corpus = find_corpus("tinyshakespeare", folder, offline=None)
+    except UserError as error:
+        pytest.skip(f"Tiny Shakespeare is out of reach: {error}")
+    return prepare(corpus, folder / "prepared")
+
+
+def test_length_characters_and_numbers(tokens):
+    assert len(tokens.ids) == 1_115_394 and len(tokens.vocabulary) == 65 and tokens.ids.dtype == np.uint8
+    assert tokens.sha256 == "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+    assert tokens.vocabulary.encode("hii there").tolist() == [46, 47, 47, 1, 58, 46, 43, 56, 43]
+    assert tokens.ids[:9].tolist() == [18, 47, 56, 57, 58, 1, 15, 47, 58]
+
+
+def test_the_lectures_first_batch(tokens):
+    x, y = TrainingBlocks(tokens.ids[:1_003_854], block_size=8, batch_size=4, seed=1337)[0]
+    assert x.tolist() == [
+        [24, 43, 58, 5, 57, 1, 46, 43],
+        [44, 53, 56, 1, 58, 46, 39, 58],
+        [52, 58, 1, 58, 46, 39, 58, 1],
+        [25, 17, 27, 10, 0, 21, 1, 54],
+    ]
+    assert y[:, -1].tolist() == [39, 1, 46, 39] and y[:, :-1].tolist() == x[:, 1:].tolist()
+
+
+@pytest.mark.parametrize("ranks", [1, 3])
+def test_every_held_out_target_once(tokens, ranks):
+    val = tokens.ids[int(0.9 * len(tokens.ids)) :]
+    assert len(val) == 111_540
+    batches = [batch for rank in range(ranks) for batch in HeldOutBlocks(val, 64, rank, ranks)]
+    assert sum(int((y != IGNORE).sum()) for _, y in batches) == 111_539
+
+
+def test_what_counting_pairs_achieves(tokens):
+    n = int(0.9 * len(tokens.ids))
+    assert bigram_loss(tokens.ids[:n], tokens.ids[n:], 65) == pytest.approx(2.482, abs=5e-4)
