@@ -12,6 +12,8 @@ PORT    ?= 6006
 RECIPE   = $(or $(CONFIG),$(shell $(BIN)/python -c 'import torch; print("configs/gpu.yaml" if torch.accelerator.is_available() else "configs/cpu.yaml")'))
 CONFIGS  = $(addprefix --config ,$(RECIPE))
 
+export PROMPT
+
 .DEFAULT_GOAL := help
 .PHONY: help setup data train validate generate ladder tensorboard test check clean
 
@@ -40,7 +42,7 @@ validate: setup ## the exact loss of the newest run's best checkpoint
 	@$(BIN)/lightning-gpt validate --ckpt_path best $(ARGS)
 
 generate: setup ## write text with the newest run's best checkpoint: PROMPT=, ARGS=
-	@$(BIN)/lightning-gpt generate --ckpt_path best $(if $(PROMPT),--prompt '$(PROMPT)') $(ARGS)
+	@$(BIN)/lightning-gpt generate --ckpt_path best $(if $(PROMPT),--prompt "$$PROMPT") $(ARGS)
 
 ladder: setup ## train the lecture's seven rungs: table, picture and curves in runs/ladder
 	@$(BIN)/lightning-gpt ladder $(ARGS)

@@ -79,7 +79,7 @@ class Record:
         if self.vocabulary != other.vocabulary:
             raise UserError(
                 f"the checkpoint knows {len(self.vocabulary)} characters of {self.corpus}, not the "
-                f"{len(other.vocabulary)} of {other.corpus}: use its own corpus, or train anew"
+                f"{len(other.vocabulary)} of {other.corpus}: use its own, --data.corpus {self.corpus}, or train anew"
             )
 
     def build(self, weights: Mapping[str, torch.Tensor]) -> Network:

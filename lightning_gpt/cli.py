@@ -5,6 +5,7 @@ Nothing heavy is imported before it is known which command needs it.
 
 import difflib
 import os
+import shlex
 import sys
 import warnings
 
@@ -91,7 +92,12 @@ def train(command: str, args: list[str]) -> int:
         else:
             lightning.run(command, args)
     except Interrupted as stop:
-        again = "ladder" if command == "ladder" else f"fit --ckpt_path {os.path.relpath(stop.path)}"
+        resumed = ["ladder", *args] if command == "ladder" else ["fit", "--ckpt_path", os.path.relpath(stop.path)]
+        again = shlex.join(resumed)
         print(f"\n{stop}\n  go on with  {lightning.program_name()} {again}", file=sys.stderr)
         return 128 + stop.signal
+    except SystemExit as stop:
+        if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns one into an exit without a word
+            raise KeyboardInterrupt from None
+        raise
     return 0

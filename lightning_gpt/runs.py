@@ -18,10 +18,13 @@ def find_checkpoint(checkpoint: str, runs_dir: str | Path = "runs") -> Path:
         if not path.is_file():
             raise UserError(f"no checkpoint at {checkpoint}: give the path of a .ckpt file, or best or last")
         return path
-    found = sorted(Path(runs_dir).rglob(f"checkpoints/{checkpoint}.ckpt"), key=lambda path: path.stat().st_mtime)
+    found = sorted(Path(runs_dir).rglob("checkpoints/*.ckpt"), key=lambda path: path.stat().st_mtime)
     if not found:
-        raise UserError(f"no run below {runs_dir}/ has a {checkpoint}.ckpt yet: train one first, as with make train")
-    return found[-1]
+        raise UserError(f"no run below {runs_dir}/ has a checkpoint yet: train one first, as with make train")
+    path = found[-1].with_name(f"{checkpoint}.ckpt")
+    if not path.is_file():
+        raise UserError(f"the newest run, {path.parent.parent}, has no {path.name} yet: name another by its path")
+    return path
 
 
 def run_folder(checkpoint: Path) -> Path | None:

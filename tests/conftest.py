@@ -19,7 +19,7 @@ TEXT = (
 TINY = [
     "--model.network=GPT", "--model.network.n_layer=2", "--model.network.n_head=2", "--model.network.n_embd=16",
     "--data.block_size=16", "--data.batch_size=4", "--trainer.max_steps=20", "--trainer.val_check_interval=10",
-    "--trainer.accelerator=cpu", "--sample.max_new_tokens=20",
+    "--trainer.accelerator=cpu", "--trainer.precision=32-true", "--sample.max_new_tokens=20",
 ]  # fmt: skip
 
 

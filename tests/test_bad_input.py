@@ -53,11 +53,14 @@ def here(shell, monkeypatch):
         (["--trainer.accelerator=gpu"], "No supported gpu backend found"),
         (["--trainer.accelerator=abacus"], "abacus"),
         (["--sample.temperature=-1"], "temperature must be 0"),
+        (["--model.optimizer.lrr=1"], "no option lrr; did you mean lr?"),
+        (["--trainer.limit_train_batches=5"], "set --trainer.max_steps"),
+        (["--trainer.accumulate_grad_batches=3"], "must be a multiple of accumulate_grad_batches 3"),
         (["--config=none.yaml"], "does not exist"),
         (["--config=broken.yaml"], "Problems parsing config"),
         (["--config=unknown.yaml"], "no option trainer.max_stps; did you mean trainer.max_steps?"),
         (["--ckpt_path=none.ckpt"], "no checkpoint at none.ckpt"),
-        (["--ckpt_path=best"], "no run below runs/ has a best.ckpt yet"),
+        (["--ckpt_path=best"], "no run below runs/ has a checkpoint yet"),
     ],
     ids=lambda v: v[0] if isinstance(v, list) else "",
 )
@@ -91,13 +94,15 @@ def test_the_corpus_out_of_reach_and_no_stand_in(here, capsys, monkeypatch):
         (["generate", "--top_k=0"], "top_k"),
         (["generate", "--top_p=1.5"], "top_p"),
         (["generate", "--num_samples=0"], "num_samples"),
+        (["generate", "--stop="], "stop must not be empty"),
+        (["validate", "--ckpt_path"], "expected one argument"),
         (["generate", "--max_new_tokens=few"], "max_new_tokens"),
         (["generate", "--promt=x"], "promt"),
         (["generate", "--prompt=@none.txt"], "can't read the prompt @none.txt"),
         (["generate", "--prompt=@latin.txt"], "not UTF-8"),
         (["ladder", "--rungs=0-3"], "--rungs takes numbers"),
         (["ladder", "--rungs=all"], "--rungs takes numbers"),
-        (["ladder", "--configs=nowhere"], "no config of rung 1 in nowhere/"),
+        (["ladder", "--configs=nowhere"], "nowhere/ has no base.yaml"),
         (["valdate"], "no command 'valdate'; did you mean validate?"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",
@@ -142,13 +147,28 @@ def test_another_network_or_vocabulary_than_the_checkpoints(trained, here, capsy
         capsys, *FIT, "--model.network.n_embd=32", f"--ckpt_path={trained.best}"
     )
     (here / "other.txt").write_text("0123456789\n" * 300)
-    assert "use its own corpus" in refused(capsys, "validate", f"--ckpt_path={trained.best}", "--data.corpus=other.txt")
+    says = refused(capsys, "validate", f"--ckpt_path={trained.best}", "--data.corpus=other.txt")
+    assert "use its own, --data.corpus text.txt" in says
 
 
 def test_an_unknown_character_in_the_prompt(trained, capsys):
     says = refused(capsys, "generate", f"--ckpt_path={trained.best}", "--prompt=Rough€")
     assert "'€' (U+20AC) at position 5" in says and "--unknown skip" in says
     assert main(["generate", f"--ckpt_path={trained.best}", "--prompt=Rough€", "--unknown=skip"]) == 0
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [("--device=abacus", "no device abacus"), ("--device=cuda:9", "no device cuda:9"), ("--seed=-1", "seed must be")],
+)
+def test_generate_on_what_is_not_there(trained, capsys, option, says):
+    assert says in refused(capsys, "generate", f"--ckpt_path={trained.best}", option)
+
+
+def test_another_optimizer_than_the_checkpoints(trained, here, capsys):
+    says = refused(capsys, *FIT, "--model.optimizer=Muon", "--trainer.max_steps=30", f"--ckpt_path={trained.best}")
+    assert "state of another optimizer" in says
+    assert not (here / "runs").exists()
 
 
 def test_debug_shows_the_traceback(here):

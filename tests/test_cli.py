@@ -12,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import lightning_gpt
 from lightning_gpt.cli import main
+from lightning_gpt.commands.lightning import RunCLI
 
 
 def state(path):
@@ -73,15 +74,34 @@ def test_its_curves_and_samples_are_in_tensorboard(trained):
     assert len(texts) == 2 and all(line.startswith("    ") for text in texts for line in text.split("\n"))
 
 
-def test_validate_agrees_with_what_was_logged(trained):
-    logged = float(re.search(r"best val/loss (\d+\.\d+)", trained.log.stdout).group(1))
-    for checkpoint in (trained.best, "best"):
-        out = trained("validate", "--ckpt_path", checkpoint).stdout
-        assert float(re.search(r"val/loss\D+(\d+\.\d+)", out).group(1)) == pytest.approx(logged, abs=6e-5)
+def test_validate_agrees_with_what_was_logged(trained, monkeypatch, capsys):
     best = torch.load(trained.best, weights_only=True)
-    exact = next(s["best_model_score"] for k, s in best["callbacks"].items() if "val/loss" in k).item()
+    logged = next(s["best_model_score"] for k, s in best["callbacks"].items() if "val/loss" in k).item()
+    monkeypatch.chdir(trained.folder)
+    cli = RunCLI("validate", ["--ckpt_path=best"])
+    cli.start()
+    assert cli.trainer.callback_metrics["val/loss"].item() == pytest.approx(logged, abs=1e-6)
+    assert f"{logged:.4f}" in capsys.readouterr().out
     tail = TEXT[int(0.9 * len(TEXT)) :]
-    assert lightning_gpt.load(trained.best).loss(tail) == pytest.approx(exact, abs=1e-6)
+    assert lightning_gpt.load(trained.best).loss(tail) == pytest.approx(logged, abs=1e-6)
+    assert f"{logged:.4f}" in trained("validate", "--ckpt_path", trained.best).stdout
+
+
+def test_two_processes_are_one_with_twice_the_batch(shell):
+    recipe = ["--data.corpus=text.txt", *TINY, "--model.optimizer.lr=0.01"]
+    out = shell("fit", *recipe, "--name=one", "--data.batch_size=4").stdout
+    two = ["--name=two", "--data.batch_size=2", "--trainer.strategy=ddp", "--trainer.devices=2"]
+    both = shell("fit", *recipe, *two).stdout
+    # sums of the same fp32 numbers in another order
+    for one, other in zip(val_losses(out), val_losses(both), strict=True):
+        assert other == pytest.approx(one, abs=2e-4)
+    assert both.count("best val/loss") == 1 and both.count("text     text.txt") == 1
+
+
+def val_losses(out):
+    losses = [float(loss) for loss in re.findall(r"^step .* val (\d+\.\d+) nats", out, re.M)]
+    assert len(losses) == 2
+    return losses
 
 
 def test_test_and_predict_run(trained):

@@ -48,6 +48,8 @@ def generate(
     check_options(max_new_tokens, temperature, top_k, top_p)
     if num_samples < 1:
         raise UserError(f"num_samples must be at least 1, not {num_samples}")
+    if stop == "":
+        raise UserError("stop must not be empty: leave it out to write on to the end")
     if stop is not None:
         stop = stop.replace("\\n", "\n").replace("\\t", "\t")
     text = _read(prompt)

@@ -3,7 +3,6 @@
 import argparse
 import csv
 import io
-import sys
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, fields
@@ -18,7 +17,7 @@ from lightning_gpt.generation import load
 from lightning_gpt.ladder import RUNGS, OneHead
 from lightning_gpt.pictures import draw_attention, draw_ladder
 from lightning_gpt.text import find_corpus, prepare
-from lightning_gpt.text.baselines import bigram_loss, uniform_loss, unigram_loss
+from lightning_gpt.text.baselines import MOST_PAIRED, bigram_loss, uniform_loss, unigram_loss
 from lightning_gpt.training.module import NATS_PER_BIT
 
 LINE = "We know, "  # of the first page: what rung 3's head looks at in it is drawn
@@ -52,9 +51,10 @@ def ladder(
         args: further options for every rung, as for fit.
     """
     folder = Path(runs_dir) / "ladder"
-    for number in chosen(rungs):
-        train_rung(number, rung_config(Path(configs), number), folder, list(args))
-    report(Path(configs), folder)
+    recipes = {number: rung_config(Path(configs), number) for number in chosen(rungs)}
+    for number, config in recipes.items():
+        train_rung(number, config, folder, list(args))
+    report(recipes, folder)
 
 
 def chosen(rungs: str) -> list[int]:
@@ -82,33 +82,26 @@ def rung_config(configs: Path, number: int) -> Path:
         UserError: there is none.
     """
     found = sorted(configs.glob(f"{number}-*.yaml"))
-    if not found:
-        raise UserError(f"no config of rung {number} in {configs}/")
+    if not found or not (configs / "base.yaml").is_file():
+        raise UserError(f"{configs}/ has no base.yaml and {number}-*.yaml: name the ladder's folder by --configs")
     return found[0]
 
 
 def train_rung(number: int, config: Path, folder: Path, args: list[str]) -> None:
     """Trains the rung, or goes on with it, or finds it done; its own output goes to a file beside its runs."""
-    name = config.stem
-    base = config.with_name("base.yaml")
-    home = folder / name
-    recipe = base.read_text() + config.read_text() + " ".join(args)
-    kept = home / "recipe.yaml"
+    home = folder / config.stem
+    options = [f"--config={config.with_name('base.yaml')}", f"--config={config}", f"--runs_dir={folder}", *args]
+    cli = lightning.RunCLI("fit", options)
     last = newest(home)
-    go_on: list[str] = []
-    if last is not None and kept.is_file() and kept.read_text() == recipe:
-        if is_done(last):
-            return
-        go_on = ["--ckpt_path", str(last)]
-    with replacing(kept) as file:
-        file.write(recipe.encode())
-    print(f"rung {number}  {name:16} {'goes on' if go_on else 'trains'} …", flush=True)
-    options = ["--config", str(base), "--config", str(config), "--runs_dir", str(folder), *args, *go_on]
+    if last is not None and not cli.is_run_of(last.parent.parent):
+        last = None
+    if last is not None and checkpoint.read(last)["global_step"] >= cli.trainer.max_steps:
+        return
+    print(f"rung {number}  {config.stem:16} {'trains' if last is None else 'goes on'} …", flush=True)
+    home.mkdir(parents=True, exist_ok=True)
     with (home / "log.txt").open("a", encoding="utf-8") as log, redirect_stdout(log):
-        lightning.run("fit", options)
-    finished = newest(home)
-    assert finished is not None
-    row = row_of(number, name, finished)
+        (cli if last is None else lightning.RunCLI("fit", [*options, f"--ckpt_path={last}"])).start()
+    row = row_of(number, config.stem, home)
     print(f"        {row.val_loss:.4f} nats  {row.bits_per_char:.3f} bits/char  {row.seconds:.1f} s", flush=True)
 
 
@@ -118,21 +111,10 @@ def newest(home: Path) -> Path | None:
     return found[-1] if found else None
 
 
-def is_done(last: Path) -> bool:
-    """Whether the run that saved this checkpoint had no steps left."""
-    return bool(checkpoint.read(last)["global_step"] >= run_config(last)["trainer"]["max_steps"])
-
-
-def run_config(last: Path) -> dict[str, Any]:
-    """The configuration of the run that saved this checkpoint."""
-    import yaml
-
-    config: dict[str, Any] = yaml.safe_load((last.parent.parent / "config.yaml").read_text())
-    return config
-
-
-def row_of(number: int, name: str, last: Path) -> Row:
-    """All that the table says, from the rung's last checkpoint alone."""
+def row_of(number: int, name: str, home: Path) -> Row:
+    """All that the table says, from what the rung's newest run has kept."""
+    last = newest(home)
+    assert last is not None
     contents = checkpoint.read(last)
     gpt = load(last)
     loss = val_curve(last)[-1][1]
@@ -156,18 +138,17 @@ def val_curve(last: Path) -> list[tuple[int, float]]:
     return [(event.step + 1, event.value) for event in events.Scalars("val/loss")]
 
 
-def report(configs: Path, folder: Path) -> None:
-    """Table, picture, and the attention map of rung 3, of all rungs that are there."""
-    rows, curves, attention, last_done = [], {}, None, folder
-    for number in range(1, len(RUNGS) + 1):
-        for config in sorted(configs.glob(f"{number}-*.yaml")):
-            last = newest(folder / config.stem)
-            if last is not None and is_done(last):
-                rows.append(row_of(number, config.stem, last))
-                curves[config.stem] = val_curve(last)
-                last_done = last
-                if RUNGS[number - 1].network is OneHead:
-                    attention = last
+def report(recipes: dict[int, Path], folder: Path) -> None:
+    """Table, picture, and the attention map of rung 3, of these rungs."""
+    rows, curves, data = [], {}, {}
+    for number, config in recipes.items():
+        rows.append(row_of(number, config.stem, folder / config.stem))
+        last = newest(folder / config.stem)
+        assert last is not None
+        curves[config.stem] = val_curve(last)
+        data = lightning.run_config(last.parent.parent)["data"]
+        if RUNGS[number - 1].network is OneHead:
+            keep(folder / "attention.png", png(attention_map(last)))
     table = markdown(rows)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, [field.name for field in fields(Row)])
@@ -175,10 +156,8 @@ def report(configs: Path, folder: Path) -> None:
     writer.writerows(asdict(row) for row in rows)
     keep(folder / "table.md", table.encode())
     keep(folder / "table.csv", text.getvalue().encode())
-    keep(folder / "ladder.png", png(draw_ladder(curves, baselines(run_config(last_done)["data"]))))
-    if attention is not None:
-        keep(folder / "attention.png", png(attention_map(attention)))
-    print(f"\n{table}\ntable, picture and curves are in {folder}/", file=sys.stdout)
+    keep(folder / "ladder.png", png(draw_ladder(curves, baselines(data))))
+    print(f"\n{table}\ntable, picture and curves are in {folder}/")
 
 
 def markdown(rows: Sequence[Row]) -> str:
@@ -201,11 +180,10 @@ def baselines(data: dict[str, Any]) -> dict[str, float]:
     tokens = prepare(corpus, Path(data["data_dir"]) / "prepared")
     n, size = int(data["train_fraction"] * len(tokens.ids)), len(tokens.vocabulary)
     train, val = tokens.ids[:n], tokens.ids[n:]
-    return {
-        "uniform": uniform_loss(size),
-        "unigram counts": unigram_loss(train, val, size),
-        "bigram counts": bigram_loss(train, val, size),
-    }
+    lines = {"uniform": uniform_loss(size), "unigram counts": unigram_loss(train, val, size)}
+    if size <= MOST_PAIRED:
+        lines["bigram counts"] = bigram_loss(train, val, size)
+    return lines
 
 
 def attention_map(last: Path) -> Any:
@@ -214,11 +192,10 @@ def attention_map(last: Path) -> Any:
 
     gpt = load(last)
     assert isinstance(gpt.network, OneHead)
-    text = LINE[: gpt.network.block_size]
-    ids = gpt.vocabulary.encode(text, unknown="skip")[None]
+    ids = gpt.vocabulary.encode(LINE, unknown="skip")[: gpt.network.block_size]
     with torch.no_grad():
-        weights = gpt.network.head.weights(gpt.network.embed(ids))[0]
-    return draw_attention(weights, text, "rung 3: what its one head looks at")
+        weights = gpt.network.head.weights(gpt.network.embed(ids[None]))[0]
+    return draw_attention(weights, gpt.vocabulary.decode(ids), "rung 3: what its one head looks at")
 
 
 def png(figure: Any) -> bytes:

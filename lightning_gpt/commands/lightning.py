@@ -11,6 +11,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import yaml
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -18,15 +19,16 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lightning_gpt import checkpoint
-from lightning_gpt.checkpoint import Record
 from lightning_gpt.commands.parsing import parse
 from lightning_gpt.errors import UserError
 from lightning_gpt.ladder import RUNGS
 from lightning_gpt.runs import find_checkpoint, run_folder
 from lightning_gpt.training import (
+    AdamW,
     CharDataModule,
     LanguageModel,
     LastCheckpoint,
+    Muon,
     ProgressBar,
     RunLog,
     SafeCheckpointIO,
@@ -52,7 +54,7 @@ NEEDS_CHECKPOINT = "{} needs a checkpoint: --ckpt_path best, last, or a path to 
 
 
 class RunCLI(LightningCLI):
-    """LightningCLI over the one module and the one datamodule, for one subcommand."""
+    """LightningCLI over the one module and the one datamodule, for one subcommand: made ready, run by `start`."""
 
     def __init__(self, subcommand: str, args: list[str]) -> None:
         self.only = subcommand
@@ -75,7 +77,7 @@ class RunCLI(LightningCLI):
         parser.add_argument("--runs_dir", type=str, default="runs", help="The folder of all runs.")
         parser.add_lightning_class_args(SampleText, "sample")
         parser.set_defaults({"model.optimizer": {"class_path": "AdamW"}})
-        parser.link_arguments("seed_everything", "data.seed")
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
 
     def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
         whole = self.subcommands
@@ -89,8 +91,9 @@ class RunCLI(LightningCLI):
             UserError: anything wrong with the arguments or the config file.
         """
         assert isinstance(args, list)
-        sizes = {size for rung in RUNGS for size in inspect.signature(rung.network).parameters}
-        self.config = parse(parser, args, [*(a.dest for a in self._subcommand_parsers[self.only]._actions), *sizes])
+        choices: list[type] = [*(rung.network for rung in RUNGS), AdamW, Muon]
+        known = [name for choice in choices for name in inspect.signature(choice).parameters]
+        self.config = parse(parser, args, [*(a.dest for a in self._subcommand_parsers[self.only]._actions), *known])
         options = self.config[self.only]
         if options.ckpt_path:
             options.ckpt_path = str(find_checkpoint(options.ckpt_path, options.runs_dir))
@@ -104,13 +107,25 @@ class RunCLI(LightningCLI):
         with Quiet("lightning.fabric.utilities.seed"):  # the run's config says the seed
             super()._set_seed()
         options = self.config[self.only]
-        options.data.seed = options.seed_everything  # true has become a number by now
+        options.data.seed = int(options.seed_everything)  # true has become a number by now
 
     # ------------------------------------------------------------------------------------------------ what is made
 
     def before_instantiate_classes(self) -> None:
-        """Chooses what the configuration leaves to the machine, and refuses what the machine lacks."""
+        """Chooses what the configuration leaves to the machine, and refuses what can't go well.
+
+        Raises:
+            UserError: what the machine lacks, or what would make a resumed run differ.
+        """
         options = self.config[self.only].trainer
+        if options.limit_train_batches not in (None, 1.0):
+            raise UserError("trainer.limit_train_batches: blocks are drawn without end; set --trainer.max_steps")
+        every, accumulate = options.val_check_interval, options.accumulate_grad_batches
+        if isinstance(every, int) and every % accumulate:
+            raise UserError(
+                f"trainer.val_check_interval {every} counts batches and must be a multiple of "
+                f"accumulate_grad_batches {accumulate}: a checkpoint keeps no half-gathered gradient"
+            )
         if options.precision is None:
             options.precision = best_precision(options.accelerator)
         elif str(options.precision).startswith("16") and not on_gpu(options.accelerator):
@@ -129,8 +144,8 @@ class RunCLI(LightningCLI):
         """
         given = self.config_init[self.only].trainer
         bar = given.enable_progress_bar if given.enable_progress_bar is not None else sys.stderr.isatty()
-        callbacks = [*(given.callbacks or []), *([ProgressBar()] if bar else [])]
-        kwargs |= {"enable_progress_bar": bar, "plugins": [*(given.plugins or []), SafeCheckpointIO()]}
+        callbacks = [*as_list(given.callbacks), *([ProgressBar()] if bar else [])]
+        kwargs |= {"enable_progress_bar": bar, "plugins": [*as_list(given.plugins), SafeCheckpointIO()]}
         if self.only == "fit":
             callbacks += [Speed(), RunLog()]
             if given.logger is False:  # a run without a folder keeps nothing
@@ -155,24 +170,37 @@ class RunCLI(LightningCLI):
         """
         self.datamodule.prepare_data()
         self.datamodule.setup(self.only)
-        mine = self.model.preview(self.datamodule)
-        if path := self.config[self.only].ckpt_path:
-            Record.of(checkpoint.read(path), path).must_fit(mine)
+        self.config[self.only].data.corpus = self.datamodule.corpus  # the stand-in, if it had to be taken
+        path = self.config[self.only].ckpt_path
+        self.model.check(self.datamodule, checkpoint.read(path) if path else None, path or "")
 
     def logger(self) -> TensorBoardLogger:
-        """TensorBoard in the run's folder: a new version, or the one that last.ckpt goes on in."""
+        """TensorBoard in the run's folder: a new version, or the one that its own last.ckpt goes on in."""
         options = self.config[self.only]
-        checkpoint = Path(options.ckpt_path) if options.ckpt_path else None
-        folder = run_folder(checkpoint) if checkpoint and checkpoint.name == "last.ckpt" else None
-        if folder is None:
-            return TensorBoardLogger(options.runs_dir, name=options.name, default_hp_metric=False)
-        warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # it is meant to be
-        folder = Path(os.path.relpath(folder))
-        return TensorBoardLogger(
-            folder.parent.parent, name=folder.parent.name, version=folder.name, default_hp_metric=False
-        )
+        home = Path(options.runs_dir) / options.name
+        version = None
+        if options.ckpt_path and Path(options.ckpt_path).name == "last.ckpt":
+            folder = run_folder(Path(options.ckpt_path))
+            if folder is not None and folder.parent == home.resolve():
+                version = folder.name
+                # it is meant to be
+                warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+        return TensorBoardLogger(home.parent, name=home.name, version=version, default_hp_metric=False)
 
-    # ------------------------------------------------------------------------------------------------- what is said
+    # --------------------------------------------------------------------------------------- what is done and said
+
+    def _run_subcommand(self, subcommand: str) -> None:
+        """Nothing yet: see `start`."""
+
+    def start(self) -> None:
+        """Runs what was asked for."""
+        super()._run_subcommand(self.only)
+
+    def is_run_of(self, folder: Path) -> bool:
+        """Whether the run in `folder` was configured as this one is."""
+        mine = yaml.safe_load(self.parser.dump(self.config, skip_none=False))[self.only]
+        theirs = run_config(folder)
+        return {**mine, "ckpt_path": None} == {**theirs, "ckpt_path": None}
 
     def fit(self, **kwargs: Any) -> None:
         """Trainer.fit without its parting word; `after_fit` has a better one."""
@@ -195,13 +223,24 @@ class RunCLI(LightningCLI):
             f"  kept in      {path}\n"
             f"  validate     {program} validate --ckpt_path {path}\n"
             f"  write text   {program} generate --ckpt_path {path}{prompt}\n"
-            f"  look at it   {program.removesuffix('lightning-gpt')}tensorboard --logdir {self.config.fit.runs_dir}"
+            f"  look at it   {tensorboard_name()} --logdir {self.config.fit.runs_dir}"
         )
 
 
 def run(subcommand: str, args: list[str]) -> None:
     """Runs fit, validate, test or predict with the command line's arguments."""
-    RunCLI(subcommand, args)
+    RunCLI(subcommand, args).start()
+
+
+def run_config(folder: Path) -> dict[str, Any]:
+    """The configuration that the run in `folder` saved."""
+    config: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    return config
+
+
+def as_list(value: Any) -> list[Any]:
+    """None, one thing or a list of them, as a list."""
+    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]
 
 
 def with_run_config(subcommand: str, args: list[str]) -> list[str]:
@@ -210,12 +249,15 @@ def with_run_config(subcommand: str, args: list[str]) -> list[str]:
     Raises:
         UserError: that config can't be found, or a subcommand that needs a checkpoint has none.
     """
-    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--ckpt_path")
     early.add_argument("--runs_dir", default="runs")
     early.add_argument("--config", "-c")
     early.add_argument("--model.network", dest="network")
-    given, _ = early.parse_known_args(args)
+    try:
+        given, _ = early.parse_known_args(args)
+    except argparse.ArgumentError as error:
+        raise UserError(str(error)) from error
     if given.config or not given.ckpt_path:
         if subcommand == "fit" or given.config or {"-h", "--help"} & set(args):
             return args
@@ -272,3 +314,11 @@ def program_name() -> str:
         return f"{Path(sys.executable).name} -m lightning_gpt"
     found = shutil.which(Path(program).name)
     return Path(program).name if found and Path(found).samefile(program) else os.path.relpath(program)
+
+
+def tensorboard_name() -> str:
+    """TensorBoard beside this program, as it can be typed."""
+    program = Path(program_name())
+    if program.name == "lightning-gpt":
+        return str(program.with_name("tensorboard"))
+    return f"{Path(sys.executable).name} -m tensorboard.main"

@@ -77,12 +77,11 @@ def check_options(
 
 @contextmanager
 def evaluating(network: nn.Module) -> Iterator[None]:
-    """Eval mode inside the block, the mode it was in after it."""
-    was_training = network.training
-    if was_training:
-        network.eval()
+    """Eval mode inside the block; after it, each of its modules in the mode it was in."""
+    in_training = [module for module in network.modules() if module.training]
+    network.eval()
     try:
         yield
     finally:
-        if was_training:
-            network.train()
+        for module in in_training:
+            module.training = True

@@ -80,6 +80,8 @@ class TrainedGPT:
         if stop == "":
             raise UserError("stop must not be empty: leave it out to write on to the end")
         ids = self.vocabulary.encode(prompt, unknown)[None].to(self.device)  # (1, T)
+        if seed is not None and not 0 <= seed < 2**63:
+            raise UserError(f"seed must be a whole number from 0 to 2^63 - 1, not {seed}")
         generator = None if seed is None else torch.Generator(self.device).manual_seed(seed)
         drawn = decode(
             self.network,
@@ -136,6 +138,10 @@ def load(path: str | Path = "best", device: str | torch.device = "cpu", runs_dir
     Raises:
         UserError: no such file, not a checkpoint of this project, or damaged.
     """
+    try:
+        place = torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:  # torch's own words for what it was not built for
+        raise UserError(f"no device {device} on this machine: take cpu") from error
     file = find_checkpoint(str(path), runs_dir)
     contents = checkpoint.read(file)
     record = Record.of(contents, file)
@@ -144,4 +150,4 @@ def load(path: str | Path = "best", device: str | torch.device = "cpu", runs_dir
         network = record.build(weights)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         raise UserError(f"{file} is damaged: its weights do not fit the network it names") from error
-    return TrainedGPT(network.to(device), Vocabulary(record.vocabulary), record)
+    return TrainedGPT(network.to(place), Vocabulary(record.vocabulary), record)

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+MOST_PAIRED = 4096  # characters of the largest vocabulary whose table of pairs is made: 128 MiB
+
 
 def uniform_loss(vocab_size: int) -> float:
     """Nats per character of knowing nothing: ln V."""
@@ -20,9 +22,9 @@ def bigram_loss(train_ids: np.ndarray, val_ids: np.ndarray, vocab_size: int) -> 
     """Nats per held-out character of knowing how often each follows each (each pair counted once more).
 
     Raises:
-        ValueError: a vocabulary of more than 4,096, whose table of pairs would not fit.
+        ValueError: a vocabulary of more than MOST_PAIRED, whose table of pairs would not fit.
     """
-    if vocab_size > 4096:
+    if vocab_size > MOST_PAIRED:
         raise ValueError(f"a table of pairs of {vocab_size} characters is too large")
     pairs = train_ids[:-1].astype(np.int64) * vocab_size + train_ids[1:]
     counts = np.bincount(pairs, minlength=vocab_size**2).reshape(vocab_size, vocab_size) + 1

@@ -1,6 +1,7 @@
 """Where text comes from: a named source, a file, a folder. Does not number its characters: see `tokens`."""
 
 import hashlib
+import http.client
 import os
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -39,13 +40,18 @@ class Corpus:
 
     Attributes:
         name: "tinyshakespeare", or the file's or folder's own name.
-        chunks: makes an iterator over the text's UTF-8 bytes, about a mebibyte at a time.
+        parts: its files in order: what each is called, and what makes an iterator over its bytes.
         instead_of: the corpus that was asked for, where this one stands in for it.
     """
 
     name: str
-    chunks: Callable[[], Iterator[bytes]]
+    parts: tuple[tuple[str, Callable[[], Iterator[bytes]]], ...]
     instead_of: str | None = None
+
+    def chunks(self) -> Iterator[bytes]:
+        """All bytes, about a mebibyte at a time."""
+        for _, part in self.parts:
+            yield from part()
 
     def sha256(self) -> str:
         """Fingerprint of the bytes, in hexadecimal."""
@@ -70,7 +76,7 @@ def find_corpus(corpus: str, data_dir: str | Path = "data", offline: str | None 
         UserError: no such corpus, nothing to read in it, or out of reach and `offline` is None.
     """
     if corpus == EMBEDDED:
-        return Corpus(EMBEDDED, _python_docs)
+        return Corpus(EMBEDDED, ((EMBEDDED, _python_docs),))
     if corpus not in SOURCES:
         return _from_path(corpus)
     try:
@@ -82,7 +88,7 @@ def find_corpus(corpus: str, data_dir: str | Path = "data", offline: str | None 
                 f"name a mirror in {MIRROR_VARIABLE}, or train on another text with --data.corpus"
             ) from None
         stand_in = find_corpus(offline, data_dir, offline=None)
-        return Corpus(stand_in.name, stand_in.chunks, instead_of=f"{corpus} ({error})")
+        return Corpus(stand_in.name, stand_in.parts, instead_of=f"{corpus} ({error})")
 
 
 class _OutOfReach(Exception):
@@ -90,17 +96,19 @@ class _OutOfReach(Exception):
 
 
 def _from_files(name: str, paths: list[Path]) -> Corpus:
-    def chunks() -> Iterator[bytes]:
-        newline = True
-        for path in paths:
-            if not newline:
-                yield b"\n"  # a file without one must not run into the next
+    def reader(path: Path) -> Callable[[], Iterator[bytes]]:
+        def chunks() -> Iterator[bytes]:
+            last = b""
             with path.open("rb") as file:
                 while chunk := file.read(CHUNK):
                     yield chunk
-                    newline = chunk.endswith(b"\n")
+                    last = chunk
+            if last and path != paths[-1] and not last.endswith(b"\n"):
+                yield b"\n"  # a file without one must not run into the next
 
-    return Corpus(name, chunks)
+        return chunks
+
+    return Corpus(name, tuple((str(path), reader(path)) for path in paths))
 
 
 def _from_path(corpus: str) -> Corpus:
@@ -150,7 +158,8 @@ def _fetched(name: str, source: Source, data_dir: Path) -> Path:
     for place in places:
         try:
             _bring(place, path, source.sha256)
-        except (OSError, ValueError) as error:  # of urllib: URLError is an OSError, a bad address a ValueError
+        # URLError is an OSError, a bad address a ValueError, a broken answer an HTTPException
+        except (OSError, ValueError, http.client.HTTPException) as error:
             failures.append(f"{place}: {getattr(error, 'reason', None) or getattr(error, 'strerror', None) or error}")
         else:
             return path

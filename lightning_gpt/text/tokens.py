@@ -96,31 +96,36 @@ def _write(corpus: Corpus, ids_path: Path, card_path: Path) -> dict[str, Any]:
 
 
 def _decoded(corpus: Corpus, remarks: list[str]) -> Iterator[str]:
-    """The text in pieces, every line end a "\\n", without its byte order mark; adds to `remarks` at its end.
+    """The text in pieces, every line end a "\\n", without byte order marks; adds to `remarks` at its end.
 
     Raises:
         UserError: bytes that are not UTF-8, with their offset.
     """
-    utf8 = codecs.getincrementaldecoder("utf-8")()
-    lines = io.IncrementalNewlineDecoder(None, translate=True)
-    offset, begun, marked = 0, False, False
-    for chunk in _and_the_end(corpus.chunks()):
-        pending = len(utf8.getstate()[0])
-        try:
-            text = utf8.decode(chunk, final=not chunk)
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{corpus.name} is not UTF-8 text: byte 0x{error.object[error.start]:02x} at offset "
-                f"{offset - pending + error.start}; save it as UTF-8 (iconv -f latin1 -t utf-8) and try again"
-            ) from None
-        if text and not begun:  # the mark's bytes may come in several pieces
-            begun, marked = True, text.startswith("\ufeff")
-            text = text.removeprefix("\ufeff")
-        offset += len(chunk)
-        yield lines.decode(text, final=not chunk)
+    marked = False
+    ends: set[str] = set()
+    for name, part in corpus.parts:
+        utf8 = codecs.getincrementaldecoder("utf-8")()
+        lines = io.IncrementalNewlineDecoder(None, translate=True)
+        offset, begun = 0, False
+        for chunk in _and_the_end(part()):
+            pending = len(utf8.getstate()[0])
+            try:
+                text = utf8.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                raise UserError(
+                    f"{name} is not UTF-8 text: byte 0x{error.object[error.start]:02x} at offset "
+                    f"{offset - pending + error.start}; save it as UTF-8 (iconv -f latin1 -t utf-8) and try again"
+                ) from None
+            if text and not begun:  # the mark's bytes may come in several pieces
+                begun = True
+                marked |= text.startswith("\ufeff")
+                text = text.removeprefix("\ufeff")
+            offset += len(chunk)
+            yield lines.decode(text, final=not chunk)
+        ends.update([lines.newlines] if isinstance(lines.newlines, str) else lines.newlines or ())
     if marked:
         remarks.append("a byte order mark at the beginning was left out")
-    if lines.newlines not in (None, "\n"):
+    if ends - {"\n"}:
         remarks.append("its \\r line ends were made \\n")
 
 

@@ -93,15 +93,30 @@ class LastCheckpoint(ModelCheckpoint):
             trainer.should_stop = True  # Lightning validates before it stops: the last weights get their loss, too
         whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         validates = trainer.val_check_batch is not None and (batch_idx + 1) % trainer.val_check_batch == 0
-        if self._told_by and whole and not validates and not trainer.should_stop:
+        if whole and not validates and not trainer.should_stop and self._all_told(trainer, batch_idx):
             trainer.save_checkpoint(self.path)
-            raise Interrupted(self._told_by, trainer.global_step, self.path)
+            self._stop(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves, then stops if told to and there is more to come."""
         super().on_validation_end(trainer, pl_module)
-        if self._told_by and trainer.state.fn == "fit" and not trainer.sanity_checking and not trainer.should_stop:
-            raise Interrupted(self._told_by, trainer.global_step, self.path)
+        training = trainer.state.fn == "fit" and not trainer.sanity_checking and not trainer.should_stop
+        if training and self._all_told(trainer):
+            self._stop(trainer)
+
+    def _all_told(self, trainer: Trainer, batch_idx: int = -1) -> bool:
+        """Whether to stop. Ranks must agree, or one saves while the other waits for its gradients.
+
+        Asking costs all of them a moment, so they are asked every 16 batches only.
+        """
+        if trainer.world_size == 1:
+            return self._told_by is not None
+        if (batch_idx + 1) // trainer.accumulate_grad_batches % 16:
+            return False
+        return trainer.strategy.reduce_boolean_decision(self._told_by is not None, all=False)
+
+    def _stop(self, trainer: Trainer) -> None:
+        raise Interrupted(self._told_by or signal.SIGTERM, trainer.global_step, self.path)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Gives the signals back."""

@@ -45,7 +45,8 @@ class CharDataModule(LightningDataModule):
         self.seed = seed
         self.data_dir = data_dir
         self.offline_corpus = offline_corpus
-        self._tokens: Tokens | None = None
+        self._prepared: Tokens | None = None
+        self._tokens: Tokens | None = None  # the same, once it is known to be long enough
 
     @property
     def tokens(self) -> Tokens:
@@ -54,13 +55,14 @@ class CharDataModule(LightningDataModule):
         return self._tokens
 
     def prepare_data(self) -> None:
-        """Fetches and prepares the text, on one process of each machine; says so if it is not the one asked for."""
+        """Fetches and prepares the text; says so if it is not the one asked for, whose place it takes from here on."""
         if self._tokens is not None:
             return
         corpus = find_corpus(self.corpus, self.data_dir, self.offline_corpus)
-        prepare(corpus, Path(self.data_dir) / "prepared")
         if corpus.instead_of:
-            shout(f"NOT training on {corpus.instead_of}, but on the stand-in {corpus.name}")
+            shout(f"NOT on {corpus.instead_of}, but on the stand-in {corpus.name}")
+            self.corpus = corpus.name
+        self._prepared = prepare(corpus, Path(self.data_dir) / "prepared")
 
     def setup(self, stage: str) -> None:
         """Maps the prepared text and splits it.
@@ -70,14 +72,16 @@ class CharDataModule(LightningDataModule):
         """
         if self._tokens is not None:
             return
-        corpus = find_corpus(self.corpus, self.data_dir, self.offline_corpus)
-        tokens = prepare(corpus, Path(self.data_dir) / "prepared")
+        if self._prepared is None:  # on a rank that Lightning did not ask to prepare
+            self.prepare_data()
+        tokens = self._prepared
+        assert tokens is not None
         n = int(self.train_fraction * len(tokens.ids))
         self.train_ids, self.val_ids = tokens.ids[:n], tokens.ids[n:]
         for split, ids in {"training": self.train_ids, "held-out": self.val_ids}.items():
             if len(ids) < self.block_size + 1:
                 raise UserError(
-                    f"{corpus.name} is too short: its {split} part has {len(ids)} characters, a block needs "
+                    f"{tokens.corpus} is too short: its {split} part has {len(ids)} characters, a block needs "
                     f"{self.block_size + 1}; take a longer text or a smaller --data.block_size"
                 )
         self._tokens = tokens
@@ -85,7 +89,8 @@ class CharDataModule(LightningDataModule):
     def train_dataloader(self) -> TrainingBlocks:
         """Endless batches, beginning with the one that a resumed run is due."""
         assert self.trainer is not None
-        first = self.trainer.global_step * self.trainer.accumulate_grad_batches
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.total  # as the checkpoint counted them
+        first: int = done.processed  # type: ignore[attr-defined]
         return TrainingBlocks(
             self.train_ids, self.block_size, self.batch_size, self.seed, self.trainer.global_rank, first
         )

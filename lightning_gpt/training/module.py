@@ -1,6 +1,7 @@
 """The LightningModule of every rung: loss, metrics, optimizer, and what a checkpoint must say. No layers live here."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -53,7 +54,7 @@ class LanguageModel(LightningModule):
         self.schedule = schedule
         self.compile_network = compile
         self.net: Network | None = None
-        self.val_loss = MeanMetric()
+        self.val_loss = MeanMetric(nan_strategy=float("nan"))  # torchmetrics' default would leave them out of the mean
         self.val_perplexity = Perplexity(ignore_index=IGNORE)
 
     # ---------------------------------------------------------------------------------------------- the network
@@ -70,14 +71,30 @@ class LanguageModel(LightningModule):
         """The characters of the run's corpus."""
         return self.data.tokens.vocabulary
 
-    def preview(self, data: CharDataModule) -> Record:
-        """What checkpoints of a run on this data will say, without making the network's weights.
+    def check(self, data: CharDataModule, checkpoint: dict[str, Any] | None, path: str | Path) -> None:
+        """Finds what would stop a run on this data, from this checkpoint, without making the network's weights.
 
         Raises:
-            UserError: sizes that do not go together.
+            UserError: sizes that do not go together, or a checkpoint that does not go on as configured.
         """
         with torch.device("meta"):
-            return self.record_of(self.make_checked(data), data)
+            net = self.make_checked(data)
+        if checkpoint is not None:
+            self.check_checkpoint(checkpoint, net, data, path)
+
+    def check_checkpoint(
+        self, checkpoint: dict[str, Any], net: Network, data: CharDataModule, path: str | Path
+    ) -> None:
+        """Whether `net`, on this data and with this optimizer, can go on from the checkpoint.
+
+        Raises:
+            UserError: it was made for another network, another vocabulary or another optimizer.
+        """
+        Record.of(checkpoint, path).must_fit(self.record_of(net, data))
+        groups = self.optimizer_recipe.build(net).param_groups
+        for state in checkpoint.get("optimizer_states", []):
+            if [group.keys() | {"initial_lr"} for group in groups] != [g.keys() for g in state["param_groups"]]:
+                raise UserError("the checkpoint has the state of another optimizer: leave model.optimizer as it was")
 
     def make_checked(self, data: CharDataModule) -> Network:
         """The network for this data.
@@ -108,7 +125,7 @@ class LanguageModel(LightningModule):
         if self.net is not None:
             return
         self.net = self.make_checked(self.data)
-        if self.device.type != "mps":  # which has no fp64
+        if self.trainer.strategy.root_device.type != "mps":  # which has no fp64; the module itself is still on the CPU
             self.val_loss.set_dtype(torch.float64)
         if self.compile_network:
             self.net.compile()  # in place: torch.compile(net) would put _orig_mod. into every checkpoint key
@@ -179,7 +196,8 @@ class LanguageModel(LightningModule):
     @property
     def is_log_step(self) -> bool:
         """Whether Lightning writes its logs after this step; logging in between would cost and be thrown away."""
-        return (self.global_step + 1) % self.trainer.log_every_n_steps == 0  # type: ignore[attr-defined]
+        every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # 0: never
+        return every > 0 and (self.global_step + 1) % every == 0
 
     def lr_share(self, step: int) -> float:
         """Share of the full learning rate at `step`."""
@@ -206,14 +224,15 @@ class LanguageModel(LightningModule):
         gradient_clip_algorithm: str | None = None,
     ) -> None:
         """Lightning's clipping, with the norm that it throws away logged."""
-        if gradient_clip_val is None and not self.is_log_step:
+        clip = gradient_clip_val or 0.0  # 0 is off, in Lightning as in nanoGPT
+        if clip <= 0 and not self.is_log_step:
             return
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
-        if gradient_clip_val is not None and gradient_clip_algorithm == "value":
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        elif gradient_clip_val is not None:
-            torch.nn.utils.clip_grads_with_norm_(parameters, gradient_clip_val, norm)
+        if clip > 0 and gradient_clip_algorithm == "value":
+            self.clip_gradients(optimizer, clip, gradient_clip_algorithm)
+        elif clip > 0:
+            torch.nn.utils.clip_grads_with_norm_(parameters, clip, norm)
         if self.is_log_step:
             self.log("grad_norm", norm)
 
@@ -225,18 +244,24 @@ class LanguageModel(LightningModule):
         checkpoint[KEY] = self.record_of(self.net, self.data).as_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Takes the checkpoint's weights and state; the configuration's learning rate, decay and schedule hold.
+        """Takes the checkpoint's weights and state; the configuration's rates, decay, schedule and patience hold.
 
         Raises:
-            UserError: it was made for another network or another vocabulary.
+            UserError: see `check_checkpoint`.
         """
         assert self.net is not None
-        Record.of(checkpoint, "the checkpoint").must_fit(self.record_of(self.net, self.data))
-        if checkpoint.get("optimizer_states"):
-            step = checkpoint["global_step"]
-            groups = self.optimizer_recipe.build(self.net).param_groups
-            for kept, group in zip(checkpoint["optimizer_states"][0]["param_groups"], groups, strict=True):
-                full = group["lr"]
-                kept.update({name: value for name, value in group.items() if name not in ("params", "fused")})
-                kept.update(initial_lr=full, lr=full * self.lr_share(step))
-            checkpoint["lr_schedulers"][0]["base_lrs"] = [group["lr"] for group in groups]
+        self.check_checkpoint(checkpoint, self.net, self.data, "the checkpoint")
+        if self.trainer.state.fn != "fit":
+            return
+        saved, mine = checkpoint[KEY], self.record_of(self.net, self.data)
+        if saved["corpus_sha256"] != mine.corpus_sha256:
+            self.print(f"goes on with another text: {mine.corpus}, after {saved['corpus']}")
+        kept = checkpoint["optimizer_states"][0]["param_groups"]
+        groups = self.optimizer_recipe.build(self.net).param_groups
+        for old, new in zip(kept, groups, strict=True):
+            old.update({name: value for name, value in new.items() if name not in ("params", "fused")})
+            old.update(initial_lr=new["lr"], lr=new["lr"] * self.lr_share(checkpoint["global_step"]))
+        checkpoint["lr_schedulers"][0]["base_lrs"] = [group["lr"] for group in groups]
+        for callback in self.trainer.early_stopping_callbacks:
+            if state := checkpoint["callbacks"].get(callback.state_key):
+                state["patience"] = callback.patience

@@ -15,6 +15,17 @@ class ProgressBar(TQDMProgressBar):
     def __init__(self) -> None:
         super().__init__(refresh_rate=20, leave=False)
 
+    @property
+    def total_train_batches(self) -> int | float:
+        """Of the whole run, also after a resume: the bar counts from the run's own beginning."""
+        steps = self.trainer.max_steps
+        return steps * self.trainer.accumulate_grad_batches if steps > 0 else float("inf")
+
+    def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
+        """Speed and time left are those of the steps done since the resume."""
+        super().on_train_epoch_start(trainer, *args)
+        self.train_progress_bar.initial = trainer.global_step * trainer.accumulate_grad_batches
+
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """The metrics marked for the bar, in short."""
         metrics = super().get_metrics(trainer, pl_module)
@@ -54,7 +65,8 @@ class Speed(Callback):
     ) -> None:
         """Counts, and logs at Lightning's own interval."""
         self._characters += batch[0].numel() * trainer.world_size
-        if (batch_idx + 1) % trainer.log_every_n_steps:  # type: ignore[attr-defined]
+        every = trainer.log_every_n_steps * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
+        if every == 0 or (batch_idx + 1) % every:
             return
         self._stop_clock()
         pl_module.log("speed/chars_per_s", self._characters / self._seconds, prog_bar=True)

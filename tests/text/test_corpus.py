@@ -127,6 +127,12 @@ def test_a_file_and_a_folder(tmp_path):
     assert find_corpus(str(tmp_path)).name == tmp_path.name
 
 
+def test_a_broken_mirror_address_is_passed_over(source, monkeypatch):
+    monkeypatch.setenv(MIRROR_VARIABLE, "http://host:port")
+    with pytest.raises(UserError, match=r"nonnumeric port: 'port'; http://127.0.0.1:9"):
+        find_corpus("tinyshakespeare", offline=None)
+
+
 def test_bad_paths(tmp_path):
     (tmp_path / "empty.txt").touch()
     (tmp_path / "folder").mkdir()

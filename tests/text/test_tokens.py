@@ -53,6 +53,18 @@ def test_bytes_that_are_not_utf8_are_told_with_their_offset(tmp_path, monkeypatc
     assert not list((tmp_path / "prepared").glob("*"))
 
 
+def test_files_of_a_folder_are_mended_and_blamed_one_by_one(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "a.txt").write_bytes(b"\xef\xbb\xbfone")
+    (folder / "b.txt").write_bytes(b"\xef\xbb\xbftwo\r\n")
+    tokens = prepare(find_corpus(str(folder)), tmp_path / "prepared")
+    assert text_of(tokens) == "one\ntwo\n" and len(tokens.remarks) == 2
+    (folder / "b.txt").write_bytes(b"tw\xff")
+    with pytest.raises(UserError, match=r"b.txt is not UTF-8 text: byte 0xff at offset 2"):
+        prepare(find_corpus(str(folder)), tmp_path / "prepared")
+
+
 def test_a_text_is_prepared_once_and_a_changed_one_anew(tmp_path):
     first = prepared(tmp_path, b"hello")
     stamp = {p: p.stat().st_mtime_ns for p in (tmp_path / "prepared").iterdir()}
