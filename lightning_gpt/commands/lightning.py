@@ -193,19 +193,15 @@ class RunCLI(LightningCLI):
         """Nothing yet: see `start`."""
 
     def start(self) -> None:
-        """Runs what was asked for."""
-        super()._run_subcommand(self.only)
+        """Runs what was asked for, without Lightning's own account of it."""
+        with Quiet("lightning.pytorch.utilities.rank_zero"):
+            super()._run_subcommand(self.only)
 
     def is_run_of(self, folder: Path) -> bool:
         """Whether the run in `folder` was configured as this one is."""
         mine = yaml.safe_load(self.parser.dump(self.config, skip_none=False))[self.only]
         theirs = run_config(folder)
         return {**mine, "ckpt_path": None} == {**theirs, "ckpt_path": None}
-
-    def fit(self, **kwargs: Any) -> None:
-        """Trainer.fit without its parting word; `after_fit` has a better one."""
-        with Quiet("lightning.pytorch.utilities.rank_zero"):
-            self.trainer.fit(**kwargs)
 
     def after_fit(self) -> None:
         """The best loss, where it is kept, and what to do with it."""

@@ -79,7 +79,8 @@ def check_options(
 def evaluating(network: nn.Module) -> Iterator[None]:
     """Eval mode inside the block; after it, each of its modules in the mode it was in."""
     in_training = [module for module in network.modules() if module.training]
-    network.eval()
+    if in_training:
+        network.eval()
     try:
         yield
     finally:

@@ -23,8 +23,8 @@ def draw_ladder(curves: Mapping[str, Curve], baselines: Mapping[str, float]) -> 
         steps, losses = zip(*curve, strict=True)
         over_time.plot(steps, losses, marker="osv^Dph"[i % 7], markersize=4, color=colors[i], label=label)
         stairs.hlines(losses[-1], i - 0.5, i + 0.5, color=colors[i], linewidth=5)
-        note = stairs.annotate(f"{losses[-1]:.3f}", (i, losses[-1]), (0, 5), textcoords="offset points", ha="center")
-        note.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 1})
+        note = stairs.annotate(f"{losses[-1]:.3f}", (i, losses[-1]), (0, 8), textcoords="offset points", ha="center")
+        note.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
     for name, loss in baselines.items():
         for axes in (over_time, stairs):
             axes.axhline(loss, color="0.35", linewidth=1, linestyle="--", zorder=0)

@@ -252,6 +252,7 @@ class LanguageModel(LightningModule):
         assert self.net is not None
         self.check_checkpoint(checkpoint, self.net, self.data, "the checkpoint")
         if self.trainer.state.fn != "fit":
+            checkpoint["callbacks"] = {}  # of the fit; Lightning would warn that they are not here now
             return
         saved, mine = checkpoint[KEY], self.record_of(self.net, self.data)
         if saved["corpus_sha256"] != mine.corpus_sha256:

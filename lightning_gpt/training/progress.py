@@ -1,4 +1,4 @@
-"""What a run shows of its progress: its card, a bar, a line a validation, its speed. Writes no files of its own."""
+"""What a run shows of its progress: its card, a bar, a line a validation, its speed. Writes no file of its own."""
 
 import time
 from typing import Any
@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
 from lightning_gpt.training.module import NATS_PER_BIT, LanguageModel
+from lightning_gpt.training.samples import write_text
 
 
 class ProgressBar(TQDMProgressBar):
@@ -94,7 +95,7 @@ class RunLog(Callback):
         self._since = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The card: text, network, machine, folder."""
+        """The card (text, network, machine, folder), on the terminal and as `run` among TensorBoard's texts."""
         self._since = time.perf_counter()
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
         data, tokens, net = pl_module.data, pl_module.data.tokens, pl_module.net
@@ -103,9 +104,9 @@ class RunLog(Callback):
         parameters = sum(p.numel() for p in net.parameters())
         device = trainer.strategy.root_device
         where = f"{trainer.world_size} x {device.type}" if trainer.world_size > 1 else device.type
-        pl_module.print(
-            f"text     {tokens.corpus}: {len(tokens.ids):,} characters, {len(tokens.vocabulary)} distinct, "
-            f"SHA-256 {tokens.sha256[:12]}…\n"
+        card = (
+            f"text     {tokens.corpus}: {len(tokens.ids):,} characters, {len(tokens.vocabulary)} distinct\n"
+            f"         SHA-256 {tokens.sha256}\n"
             + "".join(f"         {remark}\n" for remark in tokens.remarks)
             + f"         {len(data.train_ids):,} to train on, {len(data.val_ids):,} held out\n"
             f"network  {type(net).__name__}: {parameters:,} parameters ({sizes})\n"
@@ -113,6 +114,8 @@ class RunLog(Callback):
             f"on {where} in {trainer.precision}\n"
             f"folder   {trainer.log_dir}\n"
         )
+        pl_module.print(card)
+        write_text(trainer, "run", card)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """step, losses in nats, bits, seconds since the start."""

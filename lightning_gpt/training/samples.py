@@ -58,12 +58,17 @@ class SampleText(Callback):
             text = known + gpt.generate(
                 known, self.max_new_tokens, self.temperature, self.top_k, self.top_p, seed=self.seed
             )
-            for logger in trainer.loggers:
-                if isinstance(logger, TensorBoardLogger):
-                    logger.experiment.add_text(f"sample/{prompt!r}", as_markdown(text), trainer.global_step)
+            write_text(trainer, f"sample/{prompt!r}", text)
             if number == 0 and self.preview:
                 shown = text.strip()[: self.preview].splitlines()
                 pl_module.print("".join(f"    | {line}\n" for line in shown))
+
+
+def write_text(trainer: Trainer, tag: str, text: str) -> None:
+    """Text under a tag of TensorBoard's text page, at the present step."""
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_text(tag, as_markdown(text), trainer.global_step)
 
 
 def as_markdown(text: str) -> str:

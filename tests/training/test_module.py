@@ -166,6 +166,20 @@ def test_accumulated_batches_are_one_large_batch(data, tmp_path):
         torch.testing.assert_close(small[name], weight, atol=1e-5, rtol=1e-4)
 
 
+def test_compiling_changes_no_name_and_no_step(data):
+    """Names are those of the plain network; the steps are, too, with the compiler standing aside."""
+    results = []
+    for compile in (False, True):
+        torch.manual_seed(0)
+        module = LanguageModel(TINY_GPT, compile=compile)
+        with torch.compiler.set_stance("force_eager"):
+            fit(data, module)
+        assert (module.net._compiled_call_impl is not None) == compile
+        results.append(module.state_dict())
+    assert results[0].keys() == results[1].keys()
+    assert all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+
+
 def test_clipping_at_zero_is_off(data):
     largest = []
 
