@@ -60,7 +60,7 @@ class CharDataModule(LightningDataModule):
             return
         corpus = find_corpus(self.corpus, self.data_dir, self.offline_corpus)
         if corpus.instead_of:
-            shout(f"NOT on {corpus.instead_of}, but on the stand-in {corpus.name}")
+            shout(f"NOT {corpus.instead_of}: this run reads the stand-in {corpus.name}")
             self.corpus = corpus.name
         self._prepared = prepare(corpus, Path(self.data_dir) / "prepared")
 

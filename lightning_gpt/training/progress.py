@@ -25,6 +25,7 @@ class ProgressBar(TQDMProgressBar):
     def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
         """Speed and time left are those of the steps done since the resume."""
         super().on_train_epoch_start(trainer, *args)
+        self.train_progress_bar.set_description("training")  # there are steps, no epochs
         self.train_progress_bar.initial = trainer.global_step * trainer.accumulate_grad_batches
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
