@@ -47,8 +47,9 @@ generate: setup ## write text with the newest run's best checkpoint: PROMPT=, AR
 ladder: setup ## train the lecture's seven rungs: table, picture and curves in runs/ladder
 	@$(BIN)/lightning-gpt ladder $(ARGS)
 
+# text=0 would mean all of them to the manual and none of them to the data server
 tensorboard: setup ## watch the runs at http://localhost:6006 (PORT=)
-	@$(BIN)/tensorboard --logdir runs --port $(PORT) --samples_per_plugin text=0,images=200
+	@$(BIN)/tensorboard --logdir runs --port $(PORT) --samples_per_plugin text=1000,images=200
 
 test: setup ## the tests
 	@$(BIN)/python -m pytest $(ARGS)
