@@ -2,8 +2,12 @@
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional as F
 
 from lightning_gpt import UserError
+from lightning_gpt.generation import decode
+from lightning_gpt.ladder import Bigram
 from lightning_gpt.text import IGNORE, HeldOutBlocks, TrainingBlocks, find_corpus, prepare
 from lightning_gpt.text.baselines import bigram_loss
 
@@ -47,3 +51,28 @@ def test_every_held_out_target_once(tokens, ranks):
 def test_what_counting_pairs_achieves(tokens):
     n = int(0.9 * len(tokens.ids))
     assert bigram_loss(tokens.ids[:n], tokens.ids[n:], 65) == pytest.approx(2.482, abs=5e-4)
+
+
+def test_the_lectures_hundred_steps_and_its_text(tokens):
+    """The notebook's cells one after another on one random state: batch, bigram, 100 characters, 100 steps, text."""
+    data = torch.from_numpy(tokens.ids[:1_003_854].astype(np.int64))
+
+    def batch(rows):
+        blocks = torch.stack([data[i : i + 9] for i in torch.randint(len(data) - 8, (rows,))])
+        return blocks[:, :-1], blocks[:, 1:]
+
+    def text(count):
+        return tokens.vocabulary.decode(torch.cat(list(decode(net, torch.zeros(1, 1, dtype=torch.long), count)), 1)[0])
+
+    torch.manual_seed(1337)
+    net = Bigram(65, 8)
+    text(100)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
+    for _ in range(100):
+        x, y = batch(32)
+        loss = F.cross_entropy(net(x).flatten(0, 1), y.flatten())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() == pytest.approx(4.65630578994751, abs=1e-5)
+    assert text(50).startswith("oTo.JUZ!!zqe!\nxBP qbs$Gy'AcOmrLwwt\np$x;Seh-onQb")
