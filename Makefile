@@ -31,9 +31,7 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	@touch $@
 
 data: setup ## fetch Tiny Shakespeare and check it (train does it too)
-	@$(BIN)/python -c 'from lightning_gpt.text import find_corpus, prepare; \
-	  tokens = prepare(find_corpus("tinyshakespeare"), "data/prepared"); \
-	  print(f"{tokens.corpus}: {len(tokens.ids):,} characters, {len(tokens.vocabulary)} distinct, {tokens.sha256}")'
+	@$(BIN)/lightning-gpt data $(ARGS)
 
 train: setup ## train: CONFIG= a recipe (default: the one for this machine), ARGS= any option
 	@$(BIN)/lightning-gpt fit $(CONFIGS) $(ARGS)

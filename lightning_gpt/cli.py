@@ -17,6 +17,7 @@ COMMANDS = {
     "test": "the same, logged as test/",
     "predict": "the nats of every held-out character",
     "generate": "write text with a checkpoint",
+    "data": "fetch a corpus and prepare it, without training",
     "ladder": "train the lecture's rungs in order: table, picture, curves",
 }
 
@@ -70,6 +71,10 @@ def dispatch(args: list[str]) -> int:
         from lightning_gpt.commands import generate
 
         generate.run(rest)
+    elif command == "data":
+        from lightning_gpt.commands import data
+
+        data.run(rest)
     elif command in COMMANDS:
         return train(command, rest)
     else:

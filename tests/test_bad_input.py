@@ -78,6 +78,7 @@ def test_the_corpus_out_of_reach_and_no_stand_in(here, capsys, monkeypatch):
     from lightning_gpt.text import corpus
 
     monkeypatch.setitem(corpus.SOURCES, "tinyshakespeare", corpus.Source("http://127.0.0.1:9/input.txt", "0" * 64))
+    assert "can't be had" in refused(capsys, "data")
     says = refused(capsys, *FIT, "--data.corpus=tinyshakespeare", "--data.offline_corpus=null")
     assert "can't be had" in says and "LIGHTNING_GPT_MIRROR" in says and "--data.corpus" in says
 

@@ -204,11 +204,19 @@ def test_what_is_given_beside_a_checkpoint_is_honoured(shell):
     assert last["optimizer_states/0/param_groups/0/weight_decay"] == 0.5
 
 
+def test_data_prepares_and_tells(shell, capsys, monkeypatch):
+    monkeypatch.chdir(shell.folder)
+    assert main(["data", "--corpus=text.txt"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"text.txt: {len(TEXT):,} characters, {len(set(TEXT))} distinct, SHA-256 ")
+    assert len(list((shell.folder / "data/prepared").iterdir())) == 2
+
+
 def test_help(shell, capsys):
     out = shell("--help").stdout
-    for command in ("fit", "validate", "test", "predict", "generate", "ladder"):
+    for command in ("fit", "validate", "test", "predict", "generate", "data", "ladder"):
         assert f"\n  {command} " in out
-    for command in ("fit", "validate", "generate", "ladder"):
+    for command in ("fit", "validate", "generate", "data", "ladder"):
         with pytest.raises(SystemExit, match="0"):
             main([command, "--help"])
         assert "--" in capsys.readouterr().out
