@@ -106,7 +106,9 @@ def val_losses(out):
 
 def test_test_and_predict_run(trained):
     assert "test/loss" in trained("test", "--ckpt_path", "best").stdout
-    trained("predict", "--ckpt_path", "best")
+    held_out = len(TEXT) - int(0.9 * len(TEXT)) - 1
+    loss = lightning_gpt.load(trained.best).loss(TEXT[-held_out - 1 :])
+    assert f"{held_out:,} held-out characters, {loss:.4f} nats each" in trained("predict", "--ckpt_path", "best").stdout
 
 
 def test_a_checkpoint_is_self_contained(trained):

@@ -172,7 +172,8 @@ class RunCLI(LightningCLI):
         self.datamodule.setup(self.only)
         self.config[self.only].data.corpus = self.datamodule.corpus  # the stand-in, if it had to be taken
         path = self.config[self.only].ckpt_path
-        self.model.check(self.datamodule, checkpoint.read(path) if path else None, path or "")
+        saved = checkpoint.read(path) if path else None
+        self.model.check(self.datamodule, saved, path or "", fit=self.only == "fit")
 
     def logger(self) -> TensorBoardLogger:
         """TensorBoard in the run's folder: a new version, or the one that its own last.ckpt goes on in."""
@@ -202,6 +203,13 @@ class RunCLI(LightningCLI):
         mine = yaml.safe_load(self.parser.dump(self.config, skip_none=False))[self.only]
         theirs = run_config(folder)
         return {**mine, "ckpt_path": None} == {**theirs, "ckpt_path": None}
+
+    def predict(self, **kwargs: Any) -> None:
+        """Trainer.predict, which returns each target's nats, and what they come to."""
+        nats: list[Any] = self.trainer.predict(**kwargs) or []  # a tensor (B, T) for each batch
+        if nats:
+            total, targets = sum(batch.sum().item() for batch in nats), len(self.datamodule.val_ids) - 1
+            print(f"{targets:,} held-out characters, {total / targets:.4f} nats each")
 
     def after_fit(self) -> None:
         """The best loss, where it is kept, and what to do with it."""

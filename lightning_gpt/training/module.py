@@ -71,30 +71,31 @@ class LanguageModel(LightningModule):
         """The characters of the run's corpus."""
         return self.data.tokens.vocabulary
 
-    def check(self, data: CharDataModule, checkpoint: dict[str, Any] | None, path: str | Path) -> None:
+    def check(self, data: CharDataModule, checkpoint: dict[str, Any] | None, path: str | Path, fit: bool) -> None:
         """Finds what would stop a run on this data, from this checkpoint, without making the network's weights.
 
         Raises:
-            UserError: sizes that do not go together, or a checkpoint that does not go on as configured.
+            UserError: sizes that do not go together, or a checkpoint of another network, vocabulary or optimizer;
+                the last of these matters to a fit only.
         """
         with torch.device("meta"):
             net = self.make_checked(data)
         if checkpoint is not None:
-            self.check_checkpoint(checkpoint, net, data, path)
+            Record.of(checkpoint, path).must_fit(self.record_of(net, data))
+            if fit:
+                self.fresh_groups(net, checkpoint)
 
-    def check_checkpoint(
-        self, checkpoint: dict[str, Any], net: Network, data: CharDataModule, path: str | Path
-    ) -> None:
-        """Whether `net`, on this data and with this optimizer, can go on from the checkpoint.
+    def fresh_groups(self, net: Network, checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
+        """The optimizer's groups as configured, of the same make as those in the checkpoint.
 
         Raises:
-            UserError: it was made for another network, another vocabulary or another optimizer.
+            UserError: the checkpoint has the state of another optimizer.
         """
-        Record.of(checkpoint, path).must_fit(self.record_of(net, data))
         groups = self.optimizer_recipe.build(net).param_groups
-        for state in checkpoint.get("optimizer_states", []):
-            if [group.keys() | {"initial_lr"} for group in groups] != [g.keys() for g in state["param_groups"]]:
-                raise UserError("the checkpoint has the state of another optimizer: leave model.optimizer as it was")
+        saved = checkpoint["optimizer_states"][0]["param_groups"]
+        if [group.keys() | {"initial_lr"} for group in groups] != [group.keys() for group in saved]:
+            raise UserError("the checkpoint has the state of another optimizer: leave model.optimizer as it was")
+        return groups
 
     def make_checked(self, data: CharDataModule) -> Network:
         """The network for this data.
@@ -247,18 +248,18 @@ class LanguageModel(LightningModule):
         """Takes the checkpoint's weights and state; the configuration's rates, decay, schedule and patience hold.
 
         Raises:
-            UserError: see `check_checkpoint`.
+            UserError: it was made for another network, another vocabulary or another optimizer.
         """
         assert self.net is not None
-        self.check_checkpoint(checkpoint, self.net, self.data, "the checkpoint")
+        saved, mine = Record.of(checkpoint, "the checkpoint"), self.record_of(self.net, self.data)
+        saved.must_fit(mine)
         if self.trainer.state.fn != "fit":
             checkpoint["callbacks"] = {}  # of the fit; Lightning would warn that they are not here now
             return
-        saved, mine = checkpoint[KEY], self.record_of(self.net, self.data)
-        if saved["corpus_sha256"] != mine.corpus_sha256:
-            self.print(f"goes on with another text: {mine.corpus}, after {saved['corpus']}")
+        if saved.corpus_sha256 != mine.corpus_sha256:
+            self.print(f"goes on with another text: {mine.corpus}, after {saved.corpus}")
+        groups = self.fresh_groups(self.net, checkpoint)
         kept = checkpoint["optimizer_states"][0]["param_groups"]
-        groups = self.optimizer_recipe.build(self.net).param_groups
         for old, new in zip(kept, groups, strict=True):
             old.update({name: value for name, value in new.items() if name not in ("params", "fused")})
             old.update(initial_lr=new["lr"], lr=new["lr"] * self.lr_share(checkpoint["global_step"]))
