@@ -15,10 +15,10 @@ CONFIGS  = $(addprefix --config ,$(RECIPE))
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train validate generate ladder tensorboard test check clean
+.PHONY: help setup data train validate generate ladder tensorboard test check bench bench-long clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 	@echo
 	@echo 'variables: CONFIG="configs/x.yaml"  ARGS="--trainer.max_steps 500"  PROMPT="ROMEO:"  PORT=6006'
 
@@ -51,6 +51,12 @@ tensorboard: setup ## watch the runs at http://localhost:6006 (PORT=)
 
 test: setup ## the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+bench: setup ## measure this project beside a plain PyTorch loop, about 15 minutes: runs/bench/table.md
+	@$(BIN)/lightning-gpt bench $(ARGS)
+
+bench-long: setup ## the recipes of 10 and of 60 minutes
+	@$(BIN)/lightning-gpt bench --measure long $(ARGS)
 
 check: setup ## format, lint, types, tests
 	@$(BIN)/ruff format --check .

@@ -8,6 +8,7 @@ import os
 import shlex
 import sys
 import warnings
+from importlib import import_module
 
 from lightning_gpt.errors import UserError
 
@@ -19,6 +20,7 @@ COMMANDS = {
     "generate": "write text with a checkpoint",
     "data": "fetch a corpus and prepare it, without training",
     "ladder": "train the lecture's rungs in order: table, picture, curves",
+    "bench": "measure this machine, and this project on it beside a plain PyTorch loop",
 }
 
 
@@ -67,14 +69,10 @@ def dispatch(args: list[str]) -> int:
         from lightning_gpt import __version__
 
         print(__version__)
-    elif command == "generate":
-        from lightning_gpt.commands import generate
+    elif command in ("generate", "data", "bench"):
+        from lightning_gpt.commands.parsing import call
 
-        generate.run(rest)
-    elif command == "data":
-        from lightning_gpt.commands import data
-
-        data.run(rest)
+        call(getattr(import_module(f"lightning_gpt.commands.{command}"), command), rest)
     elif command in COMMANDS:
         return train(command, rest)
     else:

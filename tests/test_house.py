@@ -14,19 +14,33 @@ LEAVES = {"errors", "files"}
 ALLOWED = {
     "errors": set(),
     "files": set(),
+    "machine": set(),
     "ladder": set(),
     "text": LEAVES,
     "checkpoint": LEAVES | {"ladder"},
     "runs": LEAVES,
     "generation": LEAVES | {"ladder", "text", "checkpoint", "runs"},
     "pictures": set(),
-    "training": LEAVES | {"ladder", "text", "checkpoint", "generation"},
-    "commands": LEAVES | {"ladder", "text", "checkpoint", "runs", "generation", "pictures", "training"},
+    "training": LEAVES | {"machine", "ladder", "text", "checkpoint", "generation"},
+    "benchmark": LEAVES | {"ladder", "text"},
+    "commands": LEAVES
+    | {"machine", "benchmark", "ladder", "text", "checkpoint", "runs", "generation", "pictures", "training"},
     "cli": LEAVES | {"commands", "training"},
     "__init__": {"errors", "generation"},
     "__main__": {"cli"},
 }
-NO_LIGHTNING = {"errors", "files", "ladder", "text", "checkpoint", "runs", "generation", "pictures"}
+NO_LIGHTNING = {
+    "errors",
+    "files",
+    "machine",
+    "ladder",
+    "text",
+    "checkpoint",
+    "runs",
+    "generation",
+    "pictures",
+    "benchmark",
+}
 
 
 def imports(path):

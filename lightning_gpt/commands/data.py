@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
-
-from lightning_gpt.commands.parsing import parse
 from lightning_gpt.text import find_corpus, prepare
 
 
@@ -20,12 +17,3 @@ def data(corpus: str = "tinyshakespeare", data_dir: str = "data") -> None:
         f"{tokens.corpus}: {len(tokens.ids):,} characters, {len(tokens.vocabulary)} distinct, SHA-256 {tokens.sha256}"
     )
     print("".join(f"  {remark}\n" for remark in tokens.remarks), end="")
-
-
-def run(args: list[str]) -> None:
-    """Runs the command with the command line's arguments."""
-    parser = ArgumentParser(
-        prog="lightning-gpt data", description=(data.__doc__ or "").splitlines()[0], exit_on_error=False
-    )
-    names = parser.add_function_arguments(data)
-    data(**parse(parser, args, names).as_dict())

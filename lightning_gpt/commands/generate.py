@@ -3,14 +3,13 @@
 import sys
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
-
-from lightning_gpt.commands.parsing import parse
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.generation import load
 from lightning_gpt.generation.decoding import check_options
 from lightning_gpt.runs import BY_NAME, find_checkpoint
+
+RULE = "-" * 20  # between two texts
 
 
 def generate(
@@ -24,6 +23,7 @@ def generate(
     num_samples: int = 1,
     stop: str | None = None,
     unknown: str = "error",
+    cached: bool = True,
     out: str | None = None,
     device: str = "cpu",
     runs_dir: str = "runs",
@@ -38,9 +38,10 @@ def generate(
         top_k: Draw from the k likeliest characters only.
         top_p: Draw from the fewest characters whose probabilities reach p.
         seed: Same seed, same text; sample number i uses seed + i.
-        num_samples: How many texts to write.
+        num_samples: How many texts to write; they are computed together.
         stop: End a text before this string; \\n in it is a line break.
         unknown: What to do with an unknown character of the prompt: error, skip, or a character to take its place.
+        cached: Remember what was read (fast); false reads the whole block again for each character.
         out: A file that gets the texts as well, when all are written.
         device: Where to compute: cpu, cuda, mps.
         runs_dir: The folder of all runs.
@@ -58,21 +59,20 @@ def generate(
     gpt.vocabulary.encode(text, unknown)  # complain of the prompt before anything is printed
     if ckpt_path in BY_NAME:
         print(path, file=sys.stderr)
-    sampling = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "stop": stop, "unknown": unknown}
-    texts = []
-    for i in range(num_samples):
-        pieces = [text]
-        sys.stdout.write(text.lstrip("\n"))
-        for piece in gpt.stream(text, max_new_tokens, seed=seed + i, **sampling):  # type: ignore[arg-type]
-            pieces.append(piece)
-            sys.stdout.write(piece)
-            sys.stdout.flush()
-        sys.stdout.write("\n" if i == num_samples - 1 else f"\n{'-' * 20}\n")
-        texts.append("".join(pieces))
+    columns = []  # a piece of every text
+    sys.stdout.write(text.lstrip("\n"))
+    for column in gpt.streams(
+        num_samples, text, max_new_tokens, temperature, top_k, top_p, seed, stop, unknown, cached
+    ):
+        columns.append(column)
+        sys.stdout.write(column[0])
+        sys.stdout.flush()
+    texts = [text + "".join(pieces) for pieces in zip(*columns, strict=True)] or [text] * num_samples
+    sys.stdout.write("".join(f"\n{RULE}\n{other}" for other in texts[1:]) + "\n")  # written together with the first
     if out is not None:
         try:
             with replacing(out) as file:
-                file.write(f"\n{'-' * 20}\n".join(texts).encode())
+                file.write(f"\n{RULE}\n".join(texts).encode())
         except OSError as error:
             raise UserError(f"can't write {out}: {error.strerror or error}") from error
 
@@ -93,14 +93,3 @@ def _read(prompt: str) -> str:
     except UnicodeDecodeError as error:
         raise UserError(f"the prompt is not UTF-8 text: byte {error.start} can't be read") from error
     return prompt.replace("\r\n", "\n") or "\n"  # from nothing: as after a line break
-
-
-def run(args: list[str]) -> None:
-    """Runs the command with the command line's arguments."""
-    parser = ArgumentParser(
-        prog="lightning-gpt generate",
-        description=(generate.__doc__ or "").splitlines()[0],
-        exit_on_error=False,
-    )
-    names = parser.add_function_arguments(generate)
-    generate(**parse(parser, args, names).as_dict())

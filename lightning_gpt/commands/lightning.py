@@ -22,6 +22,7 @@ from lightning_gpt import checkpoint
 from lightning_gpt.commands.parsing import parse
 from lightning_gpt.errors import UserError
 from lightning_gpt.ladder import RUNGS
+from lightning_gpt.machine import best_precision, on_gpu
 from lightning_gpt.runs import find_checkpoint, run_folder
 from lightning_gpt.training import (
     AdamW,
@@ -274,27 +275,6 @@ def with_run_config(subcommand: str, args: list[str]) -> list[str]:
             f"{given.ckpt_path} does not lie in a run's folder, so its configuration is not known: give it by --config"
         )
     return ["--config", str(folder / "config.yaml"), *args]
-
-
-def on_gpu(accelerator: Any) -> bool:
-    """Whether a run with this --trainer.accelerator will be on a GPU."""
-    import torch
-
-    return accelerator != "cpu" and torch.accelerator.is_available()
-
-
-def best_precision(accelerator: Any) -> str:
-    """bf16-mixed where the machine computes in bf16, else 16-mixed on CUDA and 32-true elsewhere."""
-    import torch
-
-    if not on_gpu(accelerator):
-        # torch has no public question for these two
-        return (
-            "bf16-mixed" if torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported() else "32-true"
-        )
-    if not torch.cuda.is_available():
-        return "32-true"
-    return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
 
 
 class Quiet:

@@ -1,13 +1,28 @@
-"""A parser's complaints as single lines with a remedy. Parses nothing itself."""
+"""Command lines read by jsonargparse, its complaints as single lines with a remedy."""
 
 import argparse
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import jsonargparse
 
 from lightning_gpt.errors import UserError
+
+
+def call(function: Callable[..., None], args: list[str]) -> None:
+    """Calls the function of a command with what the command line says; its docstring is the command's help.
+
+    Raises:
+        UserError: anything wrong with the arguments, or that the function complains of.
+    """
+    parser = jsonargparse.ArgumentParser(
+        prog=f"lightning-gpt {function.__name__}",
+        description=(function.__doc__ or "").splitlines()[0],
+        exit_on_error=False,
+    )
+    names = parser.add_function_arguments(function)
+    function(**parse(parser, args, names).as_dict())
 
 
 def parse(parser: jsonargparse.ArgumentParser, args: list[str], known: Iterable[str]) -> jsonargparse.Namespace:

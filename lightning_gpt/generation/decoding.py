@@ -1,6 +1,6 @@
 """The decoding loop: a network writes one character after another. Knows ids only, no text."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.generation.filters import next_character
-from lightning_gpt.ladder import Network
+from lightning_gpt.ladder import Cache, CachedNetwork, Network
 
 
 def decode(
@@ -19,19 +19,26 @@ def decode(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Sequence[torch.Generator] | None = None,
+    cached: bool = True,
 ) -> Iterator[Tensor]:
     """Continues each row of ids (B, T): yields the next ids (B, 1), `max_new_tokens` times.
 
-    The network sees the last block_size characters. It is in eval mode whenever it runs, and back in the mode it was
-    in between two characters, so a caller that stops early leaves nothing behind; with a generator given, torch's
-    global random state is not touched.
+    With a cache, the prompt is read in one pass and each character costs one character's work, as long as the text
+    fits into a block. When the block is full, its later half is read anew, in one pass, and the cache goes on from
+    there: behind the first block the network sees the last block_size/2 to block_size characters, and the cost of a
+    character stays, on average, what it was. Without a cache, it sees the last block_size characters at each, and
+    reads them all each time. Up to block_size the text is the same. Rungs 1 to 7 have no cache.
+
+    The network is in eval mode whenever it runs, and back in the mode it was in between two characters, so a caller
+    that stops early leaves nothing behind; with a generator given, torch's global random state is not touched.
 
     Args:
         network: any rung.
         ids: (B, T) of at least one character, on the network's device.
         max_new_tokens: how many characters to write.
         temperature: see `next_character`, as for `top_k`, `top_p` and `generator`.
+        cached: with a cache, where the network can.
 
     Raises:
         UserError: an option out of its range, or nothing to continue.
@@ -39,26 +46,55 @@ def decode(
     check_options(max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p)
     if ids.shape[1] == 0:
         raise UserError("there is nothing to continue: give at least one character")
-    return _decode(network, ids, max_new_tokens, temperature, top_k, top_p, generator)
+
+    def characters() -> Iterator[Tensor]:
+        reader = Reader(network, ids, cached)
+        for _ in range(max_new_tokens):
+            drawn = next_character(reader.logits(), temperature, top_k, top_p, generator)  # (B, 1)
+            reader.append(drawn)
+            yield drawn
+
+    return characters()  # the checks above have been made now, not at the first character
 
 
-def _decode(
-    network: Network,
-    ids: Tensor,
-    max_new_tokens: int,
-    temperature: float,
-    top_k: int | None,
-    top_p: float | None,
-    generator: torch.Generator | None,
-) -> Iterator[Tensor]:
-    for _ in range(max_new_tokens):
-        ids = ids[:, -network.block_size :]  # (B, at most block_size)
-        with torch.no_grad(), evaluating(network):
-            # forward itself, not the call: a compiled call would compile anew for each length
-            logits = network.forward(ids)[:, -1].float()  # (B, V)
-        drawn = next_character(logits, temperature, top_k, top_p, generator)  # (B, 1)
-        ids = torch.cat([ids, drawn], dim=1)
-        yield drawn
+class Reader:
+    """A batch of texts and the network's opinion of what comes next.
+
+    Args:
+        network: any rung.
+        ids: (B, T), the texts so far, T at least 1.
+        cached: see `decode`.
+    """
+
+    def __init__(self, network: Network, ids: Tensor, cached: bool = True) -> None:
+        self.network = network
+        self.ids = ids[:, -network.block_size :]  # what the network may look at
+        self.cached = cached
+        self.cache: Cache | None = None
+
+    def append(self, ids: Tensor) -> None:
+        """One more character (B, 1) of each text."""
+        self.ids = torch.cat([self.ids, ids], dim=1)[:, -self.network.block_size :]
+
+    def logits(self) -> Tensor:
+        """(B, V), fp32, of the next character."""
+        # forward itself, not the call: a compiled call would compile anew for each length
+        with torch.inference_mode(), evaluating(self.network):
+            if isinstance(self.network, CachedNetwork) and self.cached:
+                logits = self.network.forward(self._unread(), self.cache)
+            else:
+                logits = self.network.forward(self.ids)
+            return logits[:, -1].float()
+
+    def _unread(self) -> Tensor:
+        """The ids that are not in the cache yet: the last one, or all of them for a new one."""
+        size = self.network.block_size
+        if self.cache is not None and self.cache.length < size:
+            return self.ids[:, -1:]
+        if self.cache is not None:
+            self.ids = self.ids[:, -max(1, size // 2) :]
+        self.cache = Cache(size)
+        return self.ids
 
 
 def check_options(

@@ -1,5 +1,7 @@
 """From logits to one choice. Pure functions of logits (..., V); none of them knows a network or a text."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -27,7 +29,7 @@ def next_character(
     temperature: float = 1.0,
     top_k: int | None = None,
     top_p: float | None = None,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Sequence[torch.Generator] | None = None,
 ) -> Tensor:
     """Draws one character a row: logits (B, V) to ids (B, 1).
 
@@ -36,7 +38,7 @@ def next_character(
         temperature: logits are divided by it; below 1 bolder, above 1 wilder, 0 the likeliest character (greedy).
         top_k: draw from the k likeliest only.
         top_p: draw from the nucleus of this probability only, after `top_k`.
-        generator: where randomness comes from; None: torch's global one.
+        generator: where randomness comes from, one for all rows or one for each; None: torch's global one.
     """
     if temperature == 0:
         return logits.argmax(dim=-1, keepdim=True)
@@ -45,4 +47,8 @@ def next_character(
         logits = keep_top_k(logits, top_k)
     if top_p is not None and top_p < 1:
         logits = keep_top_p(logits, top_p)
-    return torch.multinomial(logits.softmax(dim=-1), num_samples=1, generator=generator)
+    probabilities = logits.softmax(dim=-1)
+    if isinstance(generator, Sequence):
+        rows = zip(probabilities, generator, strict=True)
+        return torch.stack([torch.multinomial(row, num_samples=1, generator=own) for row, own in rows])
+    return torch.multinomial(probabilities, num_samples=1, generator=generator)

@@ -47,11 +47,12 @@ class TrainedGPT:
         seed: int | None = None,
         stop: str | None = None,
         unknown: str = "error",
+        cached: bool = True,
     ) -> str:
         """The prompt's continuation, without the prompt.
 
         Args:
-            prompt: text to continue, of any length; the network sees the last block_size characters.
+            prompt: text to continue, of any length; the network sees a block of it at most, see `decode`.
             max_new_tokens: characters to write at most.
             temperature: 0 for the likeliest character each time; 1 for the network's own probabilities.
             top_k: draw from the k likeliest characters only.
@@ -59,11 +60,12 @@ class TrainedGPT:
             seed: same seed, same text; None draws on torch's global random state.
             stop: end before this string.
             unknown: what to do with an unknown character of the prompt, see `Vocabulary.encode`.
+            cached: fast, with a cache, where the network has one; False: every character reads the block again.
 
         Raises:
             UserError: an option out of its range, or an unknown character in the prompt.
         """
-        return "".join(self.stream(prompt, max_new_tokens, temperature, top_k, top_p, seed, stop, unknown))
+        return "".join(self.stream(prompt, max_new_tokens, temperature, top_k, top_p, seed, stop, unknown, cached))
 
     def stream(
         self,
@@ -75,14 +77,38 @@ class TrainedGPT:
         seed: int | None = None,
         stop: str | None = None,
         unknown: str = "error",
+        cached: bool = True,
     ) -> Iterator[str]:
         """As `generate`, in pieces as they come: a character each, held back only while it may begin `stop`."""
-        if stop == "":
-            raise UserError("stop must not be empty: leave it out to write on to the end")
-        ids = self.vocabulary.encode(prompt, unknown)[None].to(self.device)  # (1, T)
-        if seed is not None and not 0 <= seed < 2**63:
+        rows = self.streams(1, prompt, max_new_tokens, temperature, top_k, top_p, seed, stop, unknown, cached)
+        return (piece for (piece,) in rows if piece)
+
+    def streams(
+        self,
+        number: int,
+        prompt: str = "\n",
+        max_new_tokens: int = 500,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+        stop: str | None = None,
+        unknown: str = "error",
+        cached: bool = True,
+    ) -> Iterator[list[str]]:
+        """Several continuations, written together: `number` pieces at a time, as they come; many may be empty.
+
+        Text i is the one that `generate` writes with seed + i.
+        """
+        if number < 1:
+            raise UserError(f"the number of texts must be at least 1, not {number}")
+        endings = [Ending(stop) for _ in range(number)]
+        ids = self.vocabulary.encode(prompt, unknown).to(self.device).expand(number, -1)  # (B, T)
+        if seed is not None and not 0 <= seed <= seed + number <= 2**63:
             raise UserError(f"seed must be a whole number from 0 to 2^63 - 1, not {seed}")
-        generator = None if seed is None else torch.Generator(self.device).manual_seed(seed)
+        generators = None
+        if seed is not None:
+            generators = [torch.Generator(self.device).manual_seed(seed + i) for i in range(number)]
         drawn = decode(
             self.network,
             ids,
@@ -90,10 +116,18 @@ class TrainedGPT:
             temperature=temperature,
             top_k=top_k,
             top_p=top_p,
-            generator=generator,
+            generator=generators,
+            cached=cached,
         )
-        characters = (self.vocabulary.characters[int(i)] for i in drawn)
-        return characters if stop is None else _until(stop, characters)
+        return self._pieces(drawn, endings)
+
+    def _pieces(self, drawn: Iterator[Tensor], endings: list["Ending"]) -> Iterator[list[str]]:
+        for column in drawn:
+            characters = [self.vocabulary.characters[i] for i in column[:, 0].tolist()]
+            yield [ending.feed(character) for ending, character in zip(endings, characters, strict=True)]
+            if all(ending.reached for ending in endings):
+                return
+        yield [ending.rest() for ending in endings]
 
     def loss(self, text: str) -> float:
         """Exact mean loss over the text's targets, in nats per character; blocks as in validation.
@@ -116,20 +150,40 @@ class TrainedGPT:
         return F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=IGNORE, reduction="sum")
 
 
-def _until(stop: str, characters: Iterator[str]) -> Iterator[str]:
-    """The characters up to the first `stop`; what might be its beginning waits until it is clear that it is not."""
-    held = ""
-    for character in characters:
-        held += character
-        if held.endswith(stop):
-            yield from held[: -len(stop)]
-            return
-        waiting = next(
-            n for n in range(min(len(stop) - 1, len(held)), -1, -1) if stop.startswith(held[len(held) - n :])
-        )
-        yield from held[: len(held) - waiting]
-        held = held[len(held) - waiting :]
-    yield from held
+class Ending:
+    """Lets a text through up to the first `stop`; what might be its beginning waits until it is clear that it is not.
+
+    Attributes:
+        reached: whether `stop` has come.
+
+    Raises:
+        UserError: an empty `stop`.
+    """
+
+    def __init__(self, stop: str | None) -> None:
+        if stop == "":
+            raise UserError("stop must not be empty: leave it out to write on to the end")
+        self.stop = stop
+        self.reached = False
+        self._held = ""
+
+    def feed(self, character: str) -> str:
+        """What is certain of the text now, without what was certain before."""
+        if self.reached or self.stop is None:
+            return "" if self.reached else character
+        held = self._held + character
+        self.reached = held.endswith(self.stop)
+        if self.reached:
+            waiting = len(self.stop)
+        else:
+            tails = range(min(len(self.stop) - 1, len(held)), -1, -1)
+            waiting = next(n for n in tails if self.stop.startswith(held[len(held) - n :]))
+        self._held = "" if self.reached else held[len(held) - waiting :]
+        return held[: len(held) - waiting]
+
+    def rest(self) -> str:
+        """What has waited in vain, when no more comes."""
+        return self._held
 
 
 def load(path: str | Path = "best", device: str | torch.device = "cpu", runs_dir: str | Path = "runs") -> TrainedGPT:

@@ -5,7 +5,8 @@ Read the files in order; `RUNGS` below is their table of contents.
 
 from typing import NamedTuple
 
-from lightning_gpt.ladder.network import Network
+from lightning_gpt.ladder.cache import Cache
+from lightning_gpt.ladder.network import CachedNetwork, Network
 from lightning_gpt.ladder.rung1_bigram import Bigram
 from lightning_gpt.ladder.rung2_averaging import (
     Averaging,
@@ -48,6 +49,8 @@ __all__ = [
     "AttendAndThink",
     "Averaging",
     "Bigram",
+    "Cache",
+    "CachedNetwork",
     "CausalSelfAttention",
     "FeedForward",
     "Head",

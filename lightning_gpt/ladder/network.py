@@ -5,6 +5,8 @@ Legend of all files here: B batch, T time (positions), C channels (n_embd), H he
 
 from torch import Tensor, nn
 
+from lightning_gpt.ladder.cache import Cache
+
 
 class Network(nn.Module):
     """Characters in, logits out: ids (B, T) of integers in [0, V) to logits (B, T, V). The loss lives elsewhere.
@@ -27,4 +29,12 @@ class Network(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (B, T), T at most block_size, to logits (B, T, V)."""
+        raise NotImplementedError
+
+
+class CachedNetwork(Network):
+    """A network that can read on where it stopped."""
+
+    def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+        """ids (B, T) to logits (B, T, V); with a cache, ids come behind those it has read, and are added to it."""
         raise NotImplementedError

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gpt.ladder.network import Network
+from lightning_gpt.ladder.cache import Cache
+from lightning_gpt.ladder.network import CachedNetwork
 
 
 class CausalSelfAttention(nn.Module):
@@ -23,14 +24,19 @@ class CausalSelfAttention(nn.Module):
             raise ValueError(f"n_embd {n_embd} is not divisible by n_head {n_head}")
         self.qkv = nn.Linear(n_embd, 3 * n_embd, bias=bias)
         self.projection = nn.Linear(n_embd, n_embd, bias=bias)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout: nn.Module = nn.Dropout(dropout)
+        self.weight_dropout = dropout
         self.n_head = n_head
 
-    def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """x (B, T, C) to queries, keys and values, each (B, H, T, D)."""
-        B, T, C = x.shape
-        q, k, v = self.qkv(x).view(B, T, 3, self.n_head, C // self.n_head).permute(2, 0, 3, 1, 4)
+    def heads(self, x: Tensor, start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """x (B, T, C), its first row at position `start`, to queries, keys and values, each (B, H, T, D)."""
+        q, k, v = self.split(self.qkv(x))
         return q, k, v
+
+    def split(self, qkv: Tensor) -> Tensor:
+        """(B, T, 3 C) to (3, B, H, T, D)."""
+        B, T, C = qkv.shape
+        return qkv.view(B, T, 3, self.n_head, C // 3 // self.n_head).permute(2, 0, 3, 1, 4)
 
     def weights(self, x: Tensor) -> Tensor:
         """x (B, T, C) to attention weights (B, H, T, T). Only to look at: the forward pass never makes them."""
@@ -39,11 +45,14 @@ class CausalSelfAttention(nn.Module):
         scores = (q @ k.mT * q.shape[-1] ** -0.5).masked_fill(future, float("-inf"))
         return scores.softmax(dim=-1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
         """x (B, T, C) to (B, T, C)."""
-        q, k, v = self.heads(x)
-        dropout = self.dropout.p if self.training else 0.0
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=True)  # (B, H, T, D)
+        q, k, v = self.heads(x, start=cache.length if cache else 0)
+        if cache is not None:
+            k, v = cache.extend(self, k, v)
+        dropout = self.weight_dropout if self.training else 0.0
+        # a single query is the newest character and may look at all
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=q.shape[2] > 1)  # (B, H, T, D)
         return self.dropout(self.projection(y.transpose(1, 2).flatten(2)))  # (B, T, C)
 
 
@@ -55,7 +64,7 @@ class MLP(nn.Module):
         self.layer = nn.Linear(n_embd, 4 * n_embd, bias=bias)
         self.activation = activation or nn.GELU()
         self.projection = nn.Linear(4 * n_embd, n_embd, bias=bias)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout: nn.Module = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, C) to (B, T, C)."""
@@ -72,13 +81,13 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(n_embd, bias=bias)
         self.mlp = mlp
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
         """x (B, T, C) to (B, T, C)."""
-        x = x + self.attention(self.norm1(x))
+        x = x + self.attention(self.norm1(x), cache)
         return x + self.mlp(self.norm2(x))
 
 
-class GPT(Network):
+class GPT(CachedNetwork):
     """Token and position embeddings, pre-LayerNorm blocks, a final LayerNorm, and the embedding again as the head.
 
     Args:
@@ -116,12 +125,15 @@ class GPT(Network):
         self.norm = nn.LayerNorm(n_embd, bias=bias)
         init_weights(self, n_layer)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """ids (B, T) to logits (B, T, V)."""
-        positions = torch.arange(ids.shape[1], device=ids.device)
+    def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+        """ids (B, T) to logits (B, T, V); see `CachedNetwork`."""
+        start = cache.length if cache else 0
+        positions = torch.arange(start, start + ids.shape[1], device=ids.device)
         x = self.dropout(self.token_embedding(ids) + self.position_embedding(positions))  # (B, T, C)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, cache)
+        if cache is not None:
+            cache.length += ids.shape[1]
         return F.linear(self.norm(x), self.token_embedding.weight)  # tied head: (B, T, V)
 
 

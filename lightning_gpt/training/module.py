@@ -11,9 +11,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.flop_counter import FlopCounterMode
 from torchmetrics import MeanMetric
 from torchmetrics.text import Perplexity
 
+from lightning_gpt import machine
 from lightning_gpt.checkpoint import KEY, Record
 from lightning_gpt.errors import UserError
 from lightning_gpt.ladder import Network
@@ -128,8 +130,21 @@ class LanguageModel(LightningModule):
         self.net = self.make_checked(self.data)
         if self.trainer.strategy.root_device.type != "mps":  # which has no fp64; the module itself is still on the CPU
             self.val_loss.set_dtype(torch.float64)
-        if self.compile_network:
-            self.net.compile()  # in place: torch.compile(net) would put _orig_mod. into every checkpoint key
+        if self.compile_network and self.trainer.strategy.root_device.type == "cpu" and not machine.has_compiler():
+            self.print("not compiled: there is no C++ compiler (g++) on this machine; the run is slower, and the same")
+        elif self.compile_network:
+            # in place: torch.compile(net) would put _orig_mod. into every checkpoint key. With dropout drawn as without
+            # compilation: on a CPU its generated random numbers cost more than the network
+            self.net.compile(options={"fallback_random": True})
+
+    def flops_per_character(self) -> float:
+        """Floating-point operations of the network's matrix products, forward and backward, per character."""
+        with torch.device("meta"):
+            net = self.make_checked(self.data)
+            ids = torch.zeros(1, net.block_size, dtype=torch.long)
+        with FlopCounterMode(display=False) as counter:
+            net(ids).sum().backward()
+        return counter.get_total_flops() / net.block_size
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (B, T) to logits (B, T, V)."""

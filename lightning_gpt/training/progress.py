@@ -1,11 +1,14 @@
 """What a run shows of its progress: its card, a bar, a line a validation, its speed. Writes no file of its own."""
 
+import statistics
 import time
 from typing import Any
 
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
+from lightning_gpt import machine
 from lightning_gpt.training.module import NATS_PER_BIT, LanguageModel
 from lightning_gpt.training.samples import write_text
 
@@ -38,7 +41,11 @@ class ProgressBar(TQDMProgressBar):
 
 
 class Speed(Callback):
-    """Logs `speed/chars_per_s`: characters trained on per second, all ranks together, validation not counted.
+    """Logs how fast the run trains, all ranks together, validation not counted: `speed/chars_per_s` and `speed/mfu`.
+
+    MFU, model FLOPs utilisation ("PaLM", Chowdhery et al. 2022): the floating-point operations that the network's
+    matrix products need, as a share of those that this machine does in the same time in one large product, measured
+    when the run starts.
 
     Attributes:
         training_seconds: time spent in training steps so far, also before a resume.
@@ -49,6 +56,7 @@ class Speed(Callback):
         self._characters = 0
         self._seconds = 0.0
         self._since = 0.0
+        self._rates: list[float] = []  # characters/s, one a log step
 
     def state_dict(self) -> dict[str, float]:
         """The time goes on where a resumed run left off."""
@@ -59,7 +67,12 @@ class Speed(Callback):
         self.training_seconds = state_dict["training_seconds"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock."""
+        """Measures the machine, and starts the clock."""
+        assert isinstance(pl_module, LanguageModel)
+        half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+        peak = machine.flops(pl_module.device, half.get(str(trainer.precision), torch.float32))
+        self._peak = peak * trainer.world_size
+        self._flops = pl_module.flops_per_character()
         self._since = time.perf_counter()
 
     def on_train_batch_end(
@@ -71,7 +84,10 @@ class Speed(Callback):
         if every == 0 or (batch_idx + 1) % every:
             return
         self._stop_clock()
-        pl_module.log("speed/chars_per_s", self._characters / self._seconds, prog_bar=True)
+        rate = self._characters / self._seconds
+        pl_module.log("speed/chars_per_s", rate, prog_bar=True)
+        pl_module.log("speed/mfu", rate * self._flops / self._peak)
+        self._rates.append(rate)
         self._characters, self._seconds = 0, 0.0
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -81,6 +97,16 @@ class Speed(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock again."""
         self._since = time.perf_counter()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Says it in a line."""
+        if not self._rates:
+            return
+        rate = statistics.median(self._rates)
+        pl_module.print(
+            f"\nspeed    {rate:,.0f} characters/s, {rate * self._flops / 1e9:,.0f} GFLOP/s: "
+            f"{rate * self._flops / self._peak:.0%} of the {self._peak / 1e9:,.0f} of a large matrix product here"
+        )
 
     def _stop_clock(self) -> None:
         now = time.perf_counter()
@@ -105,6 +131,8 @@ class RunLog(Callback):
         parameters = sum(p.numel() for p in net.parameters())
         device = trainer.strategy.root_device
         where = f"{trainer.world_size} x {device.type}" if trainer.world_size > 1 else device.type
+        emulated = "bf16" in str(trainer.precision) and not machine.computes_bf16(device.type)
+        remark = " (emulated: no bf16 arithmetic here, 32-true is faster)" if emulated else ""
         card = (
             f"text     {tokens.corpus}: {len(tokens.ids):,} characters, {len(tokens.vocabulary)} distinct\n"
             f"         SHA-256 {tokens.sha256}\n"
@@ -112,7 +140,7 @@ class RunLog(Callback):
             + f"         {len(data.train_ids):,} to train on, {len(data.val_ids):,} held out\n"
             f"network  {type(net).__name__}: {parameters:,} parameters ({sizes})\n"
             f"run      steps {trainer.global_step:,} to {trainer.max_steps:,}, {data.batch_size} blocks each, "
-            f"on {where} in {trainer.precision}\n"
+            f"on {where} in {trainer.precision}{remark}\n"
             f"folder   {trainer.log_dir}\n"
         )
         pl_module.print(card)

@@ -3,15 +3,15 @@ import torch
 
 from lightning_gpt import UserError
 from lightning_gpt.generation import TrainedGPT, decode
-from lightning_gpt.ladder import GPT
+from lightning_gpt.ladder import GPT, ModernGPT
 from lightning_gpt.text import Vocabulary
 
 
-@pytest.fixture
-def gpt():
+@pytest.fixture(params=[GPT, ModernGPT], ids=lambda n: n.__name__)
+def gpt(request):
     torch.manual_seed(0)
     vocabulary = Vocabulary("\n abcdefgh")
-    net = GPT(len(vocabulary), 8, n_layer=2, n_head=2, n_embd=16, dropout=0.5)
+    net = request.param(len(vocabulary), 8, n_layer=2, n_head=2, n_embd=16, dropout=0.5)
     for p in net.parameters():
         p.data += 0.3 * torch.randn_like(p)
     return TrainedGPT(net.eval(), vocabulary)
@@ -23,12 +23,54 @@ def test_same_seed_same_text(gpt):
     assert len(gpt.generate("a", 40, seed=1)) == 40
 
 
-def test_greedy_by_hand_beyond_the_block(gpt):
-    text = "abc"
-    for _ in range(20):
-        logits = gpt.network(gpt.vocabulary.encode(text[-8:])[None])[0, -1]
+def by_hand(gpt, prompt, windows):
+    """Greedy, the network reading the last `window` characters each time."""
+    text = prompt
+    for window in windows:
+        logits = gpt.network(gpt.vocabulary.encode(text[-window:])[None])[0, -1]
         text += gpt.vocabulary.characters[int(logits.argmax())]
-    assert "abc" + gpt.generate("abc", 20, temperature=0) == text
+    return text[len(prompt) :]
+
+
+def test_without_a_cache_the_network_sees_the_last_block(gpt):
+    assert gpt.generate("abc", 20, temperature=0, cached=False) == by_hand(gpt, "abc", [8] * 20)
+
+
+@pytest.mark.parametrize(("prompt", "first"), [("abc", [3, 4, 5, 6, 7, 8]), ("abcdefghab", [8])])
+def test_with_a_cache_it_sees_a_half_to_a_whole_block(gpt, prompt, first):
+    windows = (first + [4, 5, 6, 7, 8] * 6)[:30]
+    assert gpt.generate(prompt, 30, temperature=0) == by_hand(gpt, prompt, windows)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_within_a_block_the_cache_changes_nothing(gpt, seed):
+    options = {"max_new_tokens": 6, "temperature": 1.2, "top_k": 7, "seed": seed}
+    assert gpt.generate("abc", **options) == gpt.generate("abc", **options, cached=False)
+
+
+def test_each_character_is_read_once(gpt, monkeypatch):
+    read = []
+    forward = type(gpt.network).forward
+    monkeypatch.setattr(
+        gpt.network, "forward", lambda ids, *cache: read.append(ids.shape[1]) or forward(gpt.network, ids, *cache)
+    )
+    gpt.generate("abc", 16, seed=1)
+    assert read == [3, 1, 1, 1, 1, 1, 4, 1, 1, 1, 1, 4, 1, 1, 1, 1]
+
+
+def test_texts_written_together_are_those_written_alone(gpt):
+    together = ["".join(text) for text in zip(*gpt.streams(4, "ab", 30, seed=7), strict=True)]
+    assert together == [gpt.generate("ab", 30, seed=7 + i) for i in range(4)]
+    stop = together[2][5]
+    together = ["".join(text) for text in zip(*gpt.streams(4, "ab", 30, seed=7, stop=stop), strict=True)]
+    assert together == [gpt.generate("ab", 30, seed=7 + i, stop=stop) for i in range(4)]
+    with pytest.raises(UserError, match="at least 1"):
+        gpt.streams(0)
+
+
+def test_a_block_of_one_character():
+    net = GPT(9, 1, n_layer=1, n_head=1, n_embd=8)
+    assert len(TrainedGPT(net.eval(), Vocabulary("\n abcdefg")).generate("ab", 10)) == 10
 
 
 def test_a_long_prompt_counts_by_its_end(gpt):
@@ -49,11 +91,14 @@ def test_stop_ends_before_the_string(gpt):
 
 
 def test_a_stop_that_overlaps_itself():
-    from lightning_gpt.generation.trained import _until
+    from lightning_gpt.generation.trained import Ending
 
     for text in ("aab", "aaab", "xaaxaab", "aa", "abab", "ababaab"):
         for stop in ("aab", "aba", "b"):
-            assert "".join(_until(stop, iter(text))) == text.partition(stop)[0], (text, stop)
+            ending = Ending(stop)
+            fed = "".join(map(ending.feed, text))
+            assert fed + ending.rest() == text.partition(stop)[0], (text, stop)
+            assert ending.reached == (stop in text)
 
 
 def test_mode_and_random_state_are_left_as_they_were(gpt):

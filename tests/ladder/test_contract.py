@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lightning_gpt.ladder import RUNGS, Bigram, OneHead
+from lightning_gpt.ladder import RUNGS, Bigram, Cache, CachedNetwork, OneHead
 
 V, T = 11, 8
 NETWORKS = [rung.network for rung in RUNGS]
@@ -94,6 +94,16 @@ def test_it_can_be_copied(network):
     torch.testing.assert_close(copy.deepcopy(net)(ids), net(ids))
 
 
+@pytest.mark.parametrize("network", [n for n in NETWORKS if issubclass(n, CachedNetwork)], ids=lambda n: n.__name__)
+@pytest.mark.parametrize("prompt", [1, 5, T])
+def test_read_with_a_cache_it_says_the_same(network, prompt):
+    net, ids = make(network), torch.randint(V, (3, T))
+    cache = Cache(T)
+    parts = ids.split([prompt] + [1] * (T - prompt), dim=1)
+    torch.testing.assert_close(torch.cat([net(part, cache) for part in parts], dim=1), net(ids))
+    assert cache.length == T
+
+
 @pytest.mark.parametrize(
     ("network", "sizes", "says"),
     [
@@ -103,6 +113,8 @@ def test_it_can_be_copied(network):
         ("GPT", {"dropout": 1.0}, "dropout"),
         ("ModernGPT", {"n_embd": 12, "n_head": 4}, "even head size"),
         ("ModernGPT", {"softcap": 0.0}, "softcap"),
+        ("ModernGPT", {"convolution": -1}, "convolution must be"),
+        ("ModernGPT", {"convolution": T + 1}, "convolution must be"),
     ],
 )
 def test_impossible_sizes_are_refused(network, sizes, says):

@@ -19,6 +19,7 @@ from lightning_gpt.ladder import (
     causal_average_matrix,
     causal_average_softmax,
 )
+from lightning_gpt.ladder.rung9_modern import ShortConvolution, VariationalDropout, rotate
 
 V, T, C = 11, 8, 32
 
@@ -97,10 +98,12 @@ def test_fused_heads_of_rung_8_are_the_separate_heads_of_rung_4(n_head):
 OPTIONS_OFF = {
     "rotary": False,
     "qk_norm": False,
+    "variational_dropout": False,
     "squared_relu": False,
     "zero_init": False,
     "embedding_norm": False,
     "own_head": False,
+    "convolution": 0,
     "softcap": None,
 }
 
@@ -121,26 +124,44 @@ def test_rung_9_with_every_option_off_is_rung_8(dropout, bias):
     torch.testing.assert_close(nine(ids), expected, atol=0, rtol=0)
 
 
-@pytest.mark.parametrize("option", OPTIONS_OFF)
+@pytest.mark.parametrize("option", [option for option in OPTIONS_OFF if option != "variational_dropout"])
 def test_each_option_of_rung_9_does_something(option):
     torch.manual_seed(5)
     plain = ModernGPT(V, T, n_embd=C, **OPTIONS_OFF)
     torch.manual_seed(5)
-    on = {**OPTIONS_OFF, option: 2.0 if option == "softcap" else True}
+    on = {**OPTIONS_OFF, option: {"softcap": 2.0, "convolution": 4}.get(option, True)}
     changed = ModernGPT(V, T, n_embd=C, **on)
+    if changed.convolution:
+        nn.init.ones_(changed.convolution.weight)  # it starts as the identity
     ids = torch.randint(V, (3, T))
     assert not torch.equal(plain(ids), changed(ids))
 
 
 def test_rotated_scores_depend_on_distance_alone():
-    from lightning_gpt.ladder.rung9_modern import rotate
-
     q, k = torch.randn(16), torch.randn(16)
     turned_q, turned_k = rotate(q.expand(1, 1, T, 16)), rotate(k.expand(1, 1, T, 16))
     scores = (turned_q @ turned_k.mT)[0, 0]  # (T, T)
     for distance in range(-T + 1, T):
         diagonal = scores.diagonal(distance)
         torch.testing.assert_close(diagonal, diagonal[:1].expand_as(diagonal), atol=1e-4, rtol=1e-4)
+
+
+def test_variational_dropout_drops_channels_of_whole_texts():
+    x = torch.ones(50, T, C)
+    dropped = VariationalDropout(0.25)(x)
+    assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
+    assert set(dropped.unique().tolist()) == {0.0, pytest.approx(1 / 0.75)}
+    assert dropped[:, 0].ne(0).float().mean() == pytest.approx(0.75, abs=0.05)  # 1,600 draws: 0.01 is a deviation
+    assert torch.equal(VariationalDropout(0.25).eval()(x), x)
+
+
+def test_the_short_convolution_is_torchs():
+    mine = ShortConvolution(C, 4)
+    nn.init.normal_(mine.weight)
+    x = torch.randn(3, T, C)
+    padded = nn.functional.pad(x.mT, (3, 0))
+    theirs = nn.functional.conv1d(padded, mine.weight.flip(0).T[:, None], groups=C).mT
+    torch.testing.assert_close(mine(x), x + theirs)
 
 
 @pytest.mark.parametrize("shape", [(5, C), (3, T, C)])

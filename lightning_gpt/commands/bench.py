@@ -1,0 +1,251 @@
+"""bench: this project beside a plain PyTorch loop on this machine, interleaved, as a table of medians and spreads."""
+
+import io
+import itertools
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from lightning_gpt import checkpoint, machine
+from lightning_gpt.errors import UserError
+from lightning_gpt.files import replacing
+from lightning_gpt.generation import decode
+from lightning_gpt.ladder import GPT
+
+HEAD = "| what | unit | plain PyTorch | lightning-gpt | ratio |\n|---|---|---|---|---|\n"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: what was measured of both sides, one number a round."""
+
+    what: str
+    unit: str
+    plain: Sequence[float]
+    ours: Sequence[float]
+
+    def __str__(self) -> str:
+        ratio = ""
+        if self.plain and self.ours:
+            ratio = f"{statistics.median(self.ours) / statistics.median(self.plain):.3g}"
+        return f"| {self.what} | {self.unit} | {shown(self.plain)} | {shown(self.ours)} | {ratio} |"
+
+
+def shown(values: Sequence[float]) -> str:
+    """Median, and the range where there are several."""
+    if not values:
+        return ""
+    median = f"{statistics.median(values):.4g}"
+    return median if len(values) == 1 else f"{median} ({min(values):.4g} to {max(values):.4g})"
+
+
+class Bench:
+    """The measurements; each method is one, and returns its rows."""
+
+    def __init__(self, folder: Path, configs: Path, data_dir: Path, rounds: int) -> None:
+        self.folder = folder
+        self.configs = configs
+        self.data_dir = data_dir
+        self.rounds = rounds
+        self._numbers = itertools.count()
+
+    # ------------------------------------------------------------------------------------------------ the two sides
+
+    def plain(self, *options: str) -> tuple[float, dict[str, float]]:
+        """The plain loop as a program: seconds of the whole process, and what it says in its last line."""
+        seconds, out = timed("-m", "lightning_gpt.benchmark.plain", f"--data_dir={self.data_dir}", *options)
+        result: dict[str, float] = json.loads(out.splitlines()[-1])
+        return seconds, result
+
+    def ours(self, config: str, *options: str) -> tuple[float, dict[str, float]]:
+        """A fit as a program: seconds of the whole process, and what its checkpoint says."""
+        name = f"{config}-{next(self._numbers)}"
+        seconds, out = timed(
+            "-m", "lightning_gpt", "fit", f"--config={self.configs / config}.yaml", f"--runs_dir={self.folder}",
+            f"--data.data_dir={self.data_dir}", "--data.offline_corpus=null", f"--name={name}", *options,
+        )  # fmt: skip
+        last = max((self.folder / name).glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+        contents = checkpoint.read(last)
+        loss = re.findall(r" val (\d+\.\d+) nats", out)
+        training = contents["callbacks"]["Speed"]["training_seconds"]
+        return seconds, {"step_seconds": training / contents["global_step"], "val_loss": float(loss[-1])}
+
+    # ---------------------------------------------------------------------------------------------- what is measured
+
+    def step(self) -> list[Row]:
+        """A Trainer's step beside the plain loop's: the same network, batch and precision."""
+        plain, ours = [], []
+        for _ in range(self.rounds):
+            plain.append(1e3 * self.plain("--bare", "--steps=300")[1]["step_seconds"])
+            options = ["--trainer.max_steps=300", "--trainer.val_check_interval=300", "--sample.max_new_tokens=0"]
+            ours.append(1e3 * self.ours("nanogpt-cpu", *options)[1]["step_seconds"])
+        return [Row("a training step of nanoGPT's CPU recipe, fp32", "ms", plain, ours)]
+
+    def time(self) -> list[Row]:
+        """Whole processes: the plain loop's recipe, and our shortest recipe that ends at its loss or below."""
+        plain, ours = [], []
+        for _ in range(self.rounds):
+            plain.append(self.plain())
+            ours.append(self.ours("cpu-fast"))
+        rows = [
+            Row("whole process to nanoGPT's loss", "s", [s for s, _ in plain], [s for s, _ in ours]),
+            Row("its exact val loss", "nats", [r["val_loss"] for _, r in plain], [r["val_loss"] for _, r in ours]),
+        ]
+        return rows + self._loss(statistics.median(s for s, _ in plain), rows[1].plain)
+
+    def _loss(self, budget: float, plain: Sequence[float]) -> list[Row]:
+        """The loss that cpu.yaml ends at in a whole process of `budget` seconds: its steps are chosen to fill it."""
+        probe = ["--sample.max_new_tokens=0", "--trainer.max_steps=60", "--trainer.val_check_interval=60"]
+        seconds, result = self.ours("cpu", *probe)
+        steps = int((budget - (seconds - 60 * result["step_seconds"])) / result["step_seconds"])
+        full = [probe[0], f"--trainer.max_steps={steps}", f"--trainer.val_check_interval={steps}"]
+        seconds, result = self.ours("cpu", *full)
+        return [
+            Row(
+                f"exact val loss after that time (cpu.yaml, {steps} steps, {seconds:.0f} s)",
+                "nats",
+                plain,
+                [result["val_loss"]],
+            )
+        ]
+
+    def generation(self) -> list[Row]:
+        """nanoGPT's 10.65M-parameter network writes, without and with a cache."""
+        torch.manual_seed(1337)
+        net = GPT(65, 256, n_layer=6, n_head=6, n_embd=384).eval()
+        rows = []
+        for streams, characters in ((1, 500), (10, 200)):
+            speed: dict[bool, list[float]] = {False: [], True: []}
+            for _ in range(self.rounds):
+                for cached, measured in speed.items():
+                    generator = torch.Generator().manual_seed(1337)
+                    start = time.perf_counter()
+                    ids = torch.zeros(streams, 1, dtype=torch.long)
+                    for _ in decode(
+                        net, ids, characters, top_k=200, temperature=0.8, generator=generator, cached=cached
+                    ):
+                        pass
+                    measured.append(streams * characters / (time.perf_counter() - start))
+            what = f"{streams} x {characters} characters of a 10.65M network, without and with cache"
+            rows.append(Row(what, "characters/s", speed[False], speed[True]))
+        return rows
+
+    def preparation(self) -> list[Row]:
+        """100 MB of text made ready to train on, in processes of their own."""
+        rows = []
+        for name, line in {
+            "ASCII": "To be, or not to be, that is the question:\n",
+            "Greek": "Ἄνδρα μοι ἔννεπε, Μοῦσα\n",
+        }.items():
+            path = self.folder / f"{name}.txt"
+            size = 100_000_000
+            with replacing(path) as file:
+                file.write((line * (size // len(line.encode()) + 1)).encode()[: size - size % len(line.encode())])
+            rates, memory = [], []
+            for _ in range(self.rounds):
+                for prepared in (self.folder / "prepared").glob("*"):
+                    prepared.unlink()
+                _, out = timed("-c", PREPARE, str(path), str(self.folder / "prepared"))
+                seconds, extra = map(float, out.split()[-2:])
+                rates.append(size / 1e6 / seconds)
+                memory.append(extra)
+            path.unlink()
+            rows.append(Row(f"preparing 100 MB of {name} text", "MB/s", [], rates))
+            rows.append(Row("its extra memory", "MB", [], memory))
+        return rows
+
+    def long(self) -> list[Row]:
+        """The recipes of 10 and of 60 minutes."""
+        rows = []
+        for config in ("cpu-10min", "cpu-1h"):
+            seconds, result = self.ours(config)
+            rows.append(Row(f"{config}.yaml, whole process", "min", [], [seconds / 60]))
+            rows.append(Row("its exact best val loss", "nats", [], [result["val_loss"]]))
+        return rows
+
+
+PREPARE = """
+import resource, sys, time
+from lightning_gpt.text import find_corpus, prepare
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+start = time.perf_counter()
+prepare(find_corpus(sys.argv[1], "."), sys.argv[2])
+print(time.perf_counter() - start, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1e3)
+"""
+MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
+    "step": Bench.step,
+    "time": Bench.time,
+    "generation": Bench.generation,
+    "preparation": Bench.preparation,
+    "long": Bench.long,
+}
+
+
+def timed(*args: str) -> tuple[float, str]:
+    """A Python program: the seconds of its whole process and what it printed.
+
+    Raises:
+        UserError: it failed.
+    """
+    start = time.perf_counter()
+    process = subprocess.run([sys.executable, *args], capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - start
+    if process.returncode:
+        reason = (process.stderr.strip() or "no reason given").splitlines()[-1]
+        raise UserError(f"bench: {' '.join(args[:3])} failed: {reason}")
+    return seconds, process.stdout
+
+
+def description() -> str:
+    """The machine, with what it does measured now."""
+    cpu = torch.device("cpu")
+    gflops = {dtype: machine.flops(cpu, dtype) / 1e9 for dtype in (torch.float32, torch.bfloat16)}
+    return (
+        f"{machine.describe()}; {gflops[torch.float32]:.0f} GFLOP/s in fp32, {gflops[torch.bfloat16]:.0f} in bf16, "
+        f"{machine.bandwidth() / 1e9:.1f} GB/s of memory bandwidth"
+    )
+
+
+def bench(
+    measure: str = "step,time,generation,preparation",
+    rounds: int = 3,
+    configs: str = "configs",
+    runs_dir: str = "runs",
+    data_dir: str = "data",
+) -> None:
+    """Measure this project beside a plain PyTorch loop, and write the table to <runs_dir>/bench/table.md.
+
+    Args:
+        measure: What: step, time, generation, preparation, long; several with commas.
+        rounds: How often each side is measured, in turns.
+        configs: The folder of the recipes.
+        runs_dir: The folder of all runs.
+        data_dir: The folder that fetched and prepared texts are kept in.
+    """
+    chosen = measure.split(",")
+    for name in chosen:
+        if name not in MEASUREMENTS:
+            raise UserError(f"--measure takes {', '.join(MEASUREMENTS)}, not {name!r}")
+    if rounds < 1:
+        raise UserError(f"--rounds must be at least 1, not {rounds}")
+    folder = Path(runs_dir) / "bench"
+    it = Bench(folder, Path(configs), Path(data_dir), rounds)
+    text = io.StringIO()
+    for part in (f"{description()}\n\n", HEAD):
+        text.write(part)
+        print(part, end="", flush=True)
+    for name in chosen:
+        for row in MEASUREMENTS[name](it):
+            text.write(f"{row}\n")
+            print(row, flush=True)
+    with replacing(folder / "table.md") as file:
+        file.write(text.getvalue().encode())
+    print(f"\nkept in {folder / 'table.md'}")

@@ -1,0 +1,117 @@
+"""What this machine is and what it can do: asked, or measured, never assumed."""
+
+import os
+import platform
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+
+def on_gpu(accelerator: object = "auto") -> bool:
+    """Whether a run with this --trainer.accelerator will be on a GPU (CUDA, MPS)."""
+    return accelerator != "cpu" and torch.accelerator.is_available()
+
+
+def computes_bf16(accelerator: object = "auto") -> bool:
+    """Whether the processor, or the GPU, has bf16 arithmetic of its own, not an emulation."""
+    if not on_gpu(accelerator):  # torch has no public question for these two
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def best_precision(accelerator: object = "auto") -> str:
+    """bf16-mixed where the machine computes in bf16, else 16-mixed on CUDA and 32-true elsewhere."""
+    if computes_bf16(accelerator):
+        return "bf16-mixed"
+    return "16-mixed" if on_gpu(accelerator) and torch.cuda.is_available() else "32-true"
+
+
+def has_compiler() -> bool:
+    """Whether there is the C++ compiler that torch.compile needs on a CPU."""
+    named = os.environ.get("CXX")
+    return any(shutil.which(program) for program in ([named] if named else ["g++", "clang++", "cl"]))
+
+
+def flops(device: torch.device, dtype: torch.dtype, size: int | None = None) -> float:
+    """Floating-point operations per second in a large matrix product, the best of several: what can be hoped for."""
+    size = size or (8192 if device.type == "cuda" else 1536)
+    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
+    return 2 * size**3 / min(_seconds(lambda: a @ b, device))
+
+
+def bandwidth(size: int = 2**27) -> float:
+    """Bytes per second that memory moves, read and written, in a copy too large for any cache."""
+    source = torch.ones(size, dtype=torch.uint8)
+    target = torch.empty_like(source)
+    return 2 * size / statistics.median(_seconds(lambda: target.copy_(source), torch.device("cpu")))
+
+
+def _seconds(work: Callable[[], object], device: torch.device, repeats: int = 5) -> list[float]:
+    def finish() -> None:
+        if device.type != "cpu":
+            torch.accelerator.synchronize(device)
+
+    work()
+    times = []
+    for _ in range(repeats):
+        finish()
+        start = time.perf_counter()
+        work()
+        finish()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A description to stand beside any figure."""
+
+    processor: str
+    cores: int
+    memory_gb: float
+    gpu: str | None
+    bf16: bool
+    compiler: bool
+    python: str
+    torch: str
+
+    def __str__(self) -> str:
+        gpu = f", {self.gpu}" if self.gpu else ""
+        bf16 = "bf16" if self.bf16 else "no bf16"
+        return (
+            f"{self.cores} cores of {self.processor}{gpu}, {self.memory_gb:.0f} GB, {bf16}, "
+            f"Python {self.python}, torch {self.torch}"
+        )
+
+
+def describe() -> Machine:
+    """This machine."""
+    return Machine(
+        processor=_processor(),
+        cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        memory_gb=_memory() / 1e9,
+        gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else "MPS" if on_gpu() else None,
+        bf16=computes_bf16(),
+        compiler=has_compiler(),
+        python=platform.python_version(),
+        torch=torch.__version__.split("+")[0],
+    )
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:
+            return next(line.split(":", 1)[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _memory() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):  # Windows
+        return 0
