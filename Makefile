@@ -15,7 +15,7 @@ CONFIGS  = $(addprefix --config ,$(RECIPE))
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train validate generate ladder tensorboard test check bench bench-long clean
+.PHONY: help setup data train validate generate ladder tensorboard test test-slow check bench bench-long clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -51,6 +51,9 @@ tensorboard: setup ## watch the runs at http://localhost:6006 (PORT=)
 
 test: setup ## the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-slow: setup ## the tests that take minutes: kills for every rung, several nodes, 20,000 steps
+	@$(BIN)/python -m pytest -m slow $(ARGS)
 
 bench: setup ## measure this project beside a plain PyTorch loop, about 15 minutes: runs/bench/table.md
 	@$(BIN)/lightning-gpt bench $(ARGS)

@@ -1,5 +1,6 @@
 """What a checkpoint says of itself, and how one is read and written safely. Knows nothing of Lightning."""
 
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from lightning_gpt.files import replacing
 from lightning_gpt.ladder import RUNGS, Network
 
 KEY = "lightning_gpt"  # where the record stands in the checkpoint
+WEIGHTS = "net."  # the network's name in the LightningModule
 FORMAT = 1
 NETWORKS = {rung.network.__name__: rung.network for rung in RUNGS}
 
@@ -88,10 +90,24 @@ class Record:
         Raises:
             ValueError, RuntimeError, TypeError: sizes and weights do not belong together.
         """
+        if (self.sizes.get("n_layer") or 1) > len(weights) or self.sizes.get("vocab_size") != len(self.vocabulary):
+            raise ValueError("its sizes can't be true")  # before a loop over a billion layers
         with torch.device("meta"):  # no memory before the sizes have proved true, no init that is overwritten anyway
             network = NETWORKS[self.network](**self.sizes)  # type: ignore[arg-type]
         network.load_state_dict(weights, assign=True)
         return network.eval()
+
+
+def must_hold(checkpoint: Mapping[str, Any], network: Network, path: str | Path) -> None:
+    """Whether the weights in a checkpoint are those of a network, by name and shape.
+
+    Raises:
+        UserError: they are not.
+    """
+    expected = {WEIGHTS + name: weight.shape for name, weight in network.state_dict().items()}
+    weights = checkpoint.get("state_dict")
+    if not isinstance(weights, dict) or expected != {name: getattr(w, "shape", None) for name, w in weights.items()}:
+        raise UserError(f"{path} is damaged: its weights do not fit the network it names")
 
 
 def read(path: str | Path) -> dict[str, Any]:
@@ -104,6 +120,7 @@ def read(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"no checkpoint at {path}: give the path of a .ckpt file, or best or last")
     try:
+        _must_not_swell(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file can raise anything
         reason = str(error).strip().splitlines()
@@ -114,6 +131,13 @@ def read(path: str | Path) -> dict[str, Any]:
     if not isinstance(checkpoint, dict):
         raise UserError(f"{path} is not a checkpoint: it holds a {type(checkpoint).__name__}")
     return checkpoint
+
+
+def _must_not_swell(path: Path) -> None:
+    """Raises ValueError for an archive that would take more memory than it takes disk: torch compresses nothing."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise ValueError("it would swell when it is read")
 
 
 def write(checkpoint: Mapping[str, Any], path: str | Path) -> None:

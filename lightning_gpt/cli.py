@@ -20,6 +20,7 @@ COMMANDS = {
     "generate": "write text with a checkpoint",
     "data": "fetch a corpus and prepare it, without training",
     "ladder": "train the lecture's rungs in order: table, picture, curves",
+    "verify-resume": "kill a run again and again, and compare it with one that was left alone",
     "bench": "measure this machine, and this project on it beside a plain PyTorch loop",
 }
 
@@ -73,6 +74,10 @@ def dispatch(args: list[str]) -> int:
         from lightning_gpt.commands.parsing import call
 
         call(getattr(import_module(f"lightning_gpt.commands.{command}"), command), rest)
+    elif command == "verify-resume":
+        from lightning_gpt.commands import verify_resume
+
+        verify_resume.run(rest)
     elif command in COMMANDS:
         return train(command, rest)
     else:
@@ -87,6 +92,7 @@ def train(command: str, args: list[str]) -> int:
     # from within Lightning 2.6.6, of a torch newer than it knows
     warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)")
     from lightning_gpt.commands import ladder, lightning
+    from lightning_gpt.commands.programs import program_name
     from lightning_gpt.training.checkpoints import Interrupted
 
     try:
@@ -97,8 +103,15 @@ def train(command: str, args: list[str]) -> int:
     except Interrupted as stop:
         resumed = ["ladder", *args] if command == "ladder" else ["fit", "--ckpt_path", os.path.relpath(stop.path)]
         again = shlex.join(resumed)
-        print(f"\n{stop}\n  go on with  {lightning.program_name()} {again}", file=sys.stderr)
+        print(f"\n{stop}\n  go on with  {program_name()} {again}", file=sys.stderr)
         return 128 + stop.signal
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, MemoryError) or "out of memory" in str(error) or "can't allocate memory" in str(error):
+            raise UserError(
+                "out of memory: lower --data.batch_size (and raise --trainer.accumulate_grad_batches as much), "
+                "--data.block_size, or the network's n_layer and n_embd"
+            ) from error
+        raise
     except SystemExit as stop:
         if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns one into an exit without a word
             raise KeyboardInterrupt from None

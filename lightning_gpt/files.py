@@ -1,4 +1,4 @@
-"""Files that are whole or not there. Everything this project writes to keep goes through here."""
+"""Files that are whole or not there, and folders that one process writes to. All that is kept goes through here."""
 
 import os
 import secrets
@@ -6,6 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 @contextmanager
@@ -28,3 +33,23 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         with suppress(FileNotFoundError):
             temporary.unlink()
         raise
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Whether the folder is this process's alone inside the block; False: another process holds it.
+
+    The operating system lets go of it when the process ends, however it ends. Windows is not asked.
+    """
+    if fcntl is None:
+        yield True
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(handle)

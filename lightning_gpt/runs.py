@@ -1,6 +1,8 @@
 """Where runs lie and which is the newest: runs/<name>/version_N/{config.yaml, checkpoints/{best,last}.ckpt}."""
 
+import logging
 from pathlib import Path
+from typing import Any
 
 from lightning_gpt.errors import UserError
 
@@ -27,7 +29,52 @@ def find_checkpoint(checkpoint: str, runs_dir: str | Path = "runs") -> Path:
     return path
 
 
+def new_version(home: Path) -> Path:
+    """A new folder version_N in `home`; two processes that ask at once get two.
+
+    Raises:
+        UserError: it can't be made.
+    """
+    while True:
+        taken = [int(path.name[8:]) for path in home.glob("version_*") if path.name[8:].isdigit()]
+        folder = home / f"version_{max(taken, default=-1) + 1}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if not folder.is_dir():
+                raise UserError(f"{home} is a file: name another folder with --runs_dir or --name") from None
+        except OSError as error:
+            raise UserError(
+                f"can't make {folder} ({error.strerror}): name a folder that can be written to with --runs_dir"
+            ) from error
+        else:
+            return folder
+
+
+def newest_last(home: Path) -> Path | None:
+    """The last.ckpt that was written last, of all runs in `home`."""
+    found = sorted(home.glob("version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
+    return found[-1] if found else None
+
+
 def run_folder(checkpoint: Path) -> Path | None:
     """The run that a checkpoint belongs to, if it still lies where its run put it."""
     folder = checkpoint.resolve().parent
     return folder.parent if folder.name == "checkpoints" and (folder.parent / "config.yaml").is_file() else None
+
+
+def logged(folder: Path) -> dict[str, list[tuple[int, Any]]]:
+    """What the run in `folder` wrote for TensorBoard: for each scalar and text, (step, value); a text as bytes.
+
+    Steps are counted from 0: what was logged after n steps has step n - 1.
+    """
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    # its word on every resumed run: that it leaves out what was logged behind the checkpoint
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)
+    events = EventAccumulator(str(folder), {"scalars": 0, "tensors": 0}).Reload()
+    found = {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    for tag in events.Tags()["tensors"]:
+        if texts := [(event.step, *event.tensor_proto.string_val) for event in events.Tensors(tag)]:
+            found[tag] = texts
+    return found

@@ -76,7 +76,9 @@ def test_its_curves_and_samples_are_in_tensorboard(trained):
 
 def test_validate_agrees_with_what_was_logged(trained, monkeypatch, capsys):
     best = torch.load(trained.best, weights_only=True)
-    logged = next(s["best_model_score"] for k, s in best["callbacks"].items() if "val/loss" in k).item()
+    logged = next(
+        s["best_model_score"] for k, s in best["callbacks"].items() if "ModelCheckpoint" in k and "val/loss" in k
+    ).item()
     monkeypatch.chdir(trained.folder)
     cli = RunCLI("validate", ["--ckpt_path=best"])
     cli.start()

@@ -16,6 +16,7 @@ from lightning_gpt.files import replacing
 from lightning_gpt.generation import load
 from lightning_gpt.ladder import RUNGS, OneHead
 from lightning_gpt.pictures import draw_attention, draw_ladder
+from lightning_gpt.runs import logged, newest_last
 from lightning_gpt.text import find_corpus, prepare
 from lightning_gpt.text.baselines import MOST_PAIRED, bigram_loss, uniform_loss, unigram_loss
 from lightning_gpt.training.module import NATS_PER_BIT
@@ -92,8 +93,8 @@ def train_rung(number: int, config: Path, folder: Path, args: list[str]) -> None
     home = folder / config.stem
     options = [f"--config={config.with_name('base.yaml')}", f"--config={config}", f"--runs_dir={folder}", *args]
     cli = lightning.RunCLI("fit", options)
-    last = newest(home)
-    if last is not None and not cli.is_run_of(last.parent.parent):
+    last = newest_last(home)
+    if last is not None and cli.differences(last.parent.parent):
         last = None
     if last is not None and checkpoint.read(last)["global_step"] >= cli.trainer.max_steps:
         return
@@ -105,15 +106,9 @@ def train_rung(number: int, config: Path, folder: Path, args: list[str]) -> None
     print(f"        {row.val_loss:.4f} nats  {row.bits_per_char:.3f} bits/char  {row.seconds:.1f} s", flush=True)
 
 
-def newest(home: Path) -> Path | None:
-    """The rung's newest last.ckpt."""
-    found = sorted(home.glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
-    return found[-1] if found else None
-
-
 def row_of(number: int, name: str, home: Path) -> Row:
     """All that the table says, from what the rung's newest run has kept."""
-    last = newest(home)
+    last = newest_last(home)
     assert last is not None
     contents = checkpoint.read(last)
     gpt = load(last)
@@ -132,10 +127,7 @@ def row_of(number: int, name: str, home: Path) -> Row:
 
 def val_curve(last: Path) -> list[tuple[int, float]]:
     """(steps done, val/loss) of the run, from its TensorBoard events."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(last.parent.parent)).Reload()
-    return [(event.step + 1, event.value) for event in events.Scalars("val/loss")]
+    return [(step + 1, value) for step, value in logged(last.parent.parent)["val/loss"]]
 
 
 def report(recipes: dict[int, Path], folder: Path) -> None:
@@ -143,7 +135,7 @@ def report(recipes: dict[int, Path], folder: Path) -> None:
     rows, curves, data = [], {}, {}
     for number, config in recipes.items():
         rows.append(row_of(number, config.stem, folder / config.stem))
-        last = newest(folder / config.stem)
+        last = newest_last(folder / config.stem)
         assert last is not None
         curves[config.stem] = val_curve(last)
         data = lightning.run_config(last.parent.parent)["data"]

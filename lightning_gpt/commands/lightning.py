@@ -5,13 +5,14 @@ import inspect
 import logging
 import os
 import shlex
-import shutil
 import sys
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
+from jsonargparse.typing import PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -20,16 +21,21 @@ from lightning.pytorch.loggers import TensorBoardLogger
 
 from lightning_gpt import checkpoint
 from lightning_gpt.commands.parsing import parse
+from lightning_gpt.commands.programs import program_name, tensorboard_name
+from lightning_gpt.commands.resume import differences, unfinished
 from lightning_gpt.errors import UserError
+from lightning_gpt.files import held
 from lightning_gpt.ladder import RUNGS
 from lightning_gpt.machine import best_precision, on_gpu
-from lightning_gpt.runs import find_checkpoint, run_folder
+from lightning_gpt.runs import find_checkpoint, new_version, run_folder
 from lightning_gpt.training import (
     AdamW,
     CharDataModule,
+    Finite,
     LanguageModel,
     LastCheckpoint,
     Muon,
+    Overfitting,
     ProgressBar,
     RunLog,
     SafeCheckpointIO,
@@ -76,7 +82,20 @@ class RunCLI(LightningCLI):
         """Where the run goes, and the samples it writes."""
         parser.add_argument("--name", type=str, default="gpt", help="The run's name: it lives in <runs_dir>/<name>/.")
         parser.add_argument("--runs_dir", type=str, default="runs", help="The folder of all runs.")
+        parser.add_argument(
+            "--resume",
+            type=Literal["never", "ask", "auto"],
+            default="never",
+            help="Go on with the newest run of this name if it was interrupted: after asking, or without.",
+        )
+        parser.add_argument(
+            "--save_every_n_steps",
+            type=PositiveInt | None,
+            default=None,
+            help="Save last.ckpt every so many steps, not only at validations and every minute.",
+        )
         parser.add_lightning_class_args(SampleText, "sample")
+        parser.add_lightning_class_args(Overfitting, "overfitting")
         parser.set_defaults({"model.optimizer": {"class_path": "AdamW"}})
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
 
@@ -96,6 +115,8 @@ class RunCLI(LightningCLI):
         known = [name for choice in choices for name in inspect.signature(choice).parameters]
         self.config = parse(parser, args, [*(a.dest for a in self._subcommand_parsers[self.only]._actions), *known])
         options = self.config[self.only]
+        if options.name in ("", ".", "..") or Path(options.name).name != options.name:
+            raise UserError(f"--name is the name of one folder, not {options.name!r}; where it lies says --runs_dir")
         if options.ckpt_path:
             options.ckpt_path = str(find_checkpoint(options.ckpt_path, options.runs_dir))
         elif self.only != "fit":
@@ -136,6 +157,37 @@ class RunCLI(LightningCLI):
             )
         if self.only != "fit" or options.logger is False:
             self.save_config_callback = None
+        if self.only == "fit":
+            self._find_interrupted()
+
+    def _find_interrupted(self) -> None:
+        """Makes the newest run's last.ckpt the one to go on from, if that run was interrupted and --resume wants it.
+
+        Raises:
+            UserError: --resume auto, and that run was configured otherwise.
+        """
+        options = self.config.fit
+        if options.resume == "never" or options.ckpt_path:
+            return
+        found = unfinished(Path(options.runs_dir) / options.name)
+        if found is None:
+            return
+        last, step = found
+        folder = last.parent.parent
+        differ = self.differences(folder)
+        where = f"{folder} was interrupted after step {step:,} of {options.trainer.max_steps:,}"
+        if options.resume == "ask":
+            if differ or not (
+                sys.stdin.isatty() and input(f"{where}: go on with it? [Y/n] ").lower() in ("", "y", "yes")
+            ):
+                return
+        elif differ:
+            raise UserError(
+                f"{where.partition(' of ')[0]}, with another configuration ({'; '.join(differ)}): give that one, "
+                "or --resume never to begin anew"
+            )
+        print(f"goes on with {folder} behind step {step:,}; --resume never begins anew")
+        options.ckpt_path = str(last)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer with the house's logger, checkpoints and displays added to what the configuration says.
@@ -148,13 +200,13 @@ class RunCLI(LightningCLI):
         callbacks = [*as_list(given.callbacks), *([ProgressBar()] if bar else [])]
         kwargs |= {"enable_progress_bar": bar, "plugins": [*as_list(given.plugins), SafeCheckpointIO()]}
         if self.only == "fit":
-            callbacks += [Speed(), RunLog()]
+            callbacks += [Speed(), RunLog(), Finite()]
             if given.logger is False:  # a run without a folder keeps nothing
                 kwargs["enable_checkpointing"] = False
             elif given.enable_checkpointing is not False:
-                callbacks += [best_checkpoint(), LastCheckpoint()]
+                callbacks += [best_checkpoint(), LastCheckpoint(self._get(self.config, "save_every_n_steps"))]
             if given.logger in (None, True):
-                kwargs["logger"] = self.logger()
+                kwargs["logger"] = False  # until the run has its folder
         else:
             kwargs |= {"logger": False, "enable_checkpointing": False}
         try:
@@ -174,20 +226,35 @@ class RunCLI(LightningCLI):
         self.config[self.only].data.corpus = self.datamodule.corpus  # the stand-in, if it had to be taken
         path = self.config[self.only].ckpt_path
         saved = checkpoint.read(path) if path else None
+        self.resumed_step = saved["global_step"] if saved else 0
         self.model.check(self.datamodule, saved, path or "", fit=self.only == "fit")
+        if saved and self.only == "fit" and self.config.fit.resume != "never":
+            then, now = saved[checkpoint.KEY]["corpus_sha256"], self.datamodule.tokens.sha256
+            if then != now:
+                raise UserError(
+                    f"{self.datamodule.corpus} has changed since that run began (SHA-256 {then[:12]}…, now "
+                    f"{now[:12]}…): bring the old text back, or --resume never to begin anew"
+                )
 
     def logger(self) -> TensorBoardLogger:
-        """TensorBoard in the run's folder: a new version, or the one that its own last.ckpt goes on in."""
+        """TensorBoard in the run's folder: a new version, or the one that its own last.ckpt goes on in.
+
+        Raises:
+            UserError: no folder can be made.
+        """
         options = self.config[self.only]
         home = Path(options.runs_dir) / options.name
-        version = None
+        kwargs: dict[str, Any] = {"default_hp_metric": False}
         if options.ckpt_path and Path(options.ckpt_path).name == "last.ckpt":
             folder = run_folder(Path(options.ckpt_path))
             if folder is not None and folder.parent == home.resolve():
-                version = folder.name
+                # what was logged behind the checkpoint will be logged again
+                kwargs |= {"version": folder.name, "purge_step": self.resumed_step}
                 # it is meant to be
                 warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
-        return TensorBoardLogger(home.parent, name=home.name, version=version, default_hp_metric=False)
+        if "version" not in kwargs and is_rank_zero():
+            kwargs["version"] = new_version(home).name
+        return TensorBoardLogger(home.parent, name=home.name, **kwargs)
 
     # --------------------------------------------------------------------------------------- what is done and said
 
@@ -195,15 +262,26 @@ class RunCLI(LightningCLI):
         """Nothing yet: see `start`."""
 
     def start(self) -> None:
-        """Runs what was asked for, without Lightning's own account of it."""
-        with Quiet("lightning.pytorch.utilities.rank_zero"):
+        """Runs what was asked for, without Lightning's own account of it.
+
+        Raises:
+            UserError: another process writes to the run's folder.
+        """
+        with Quiet("lightning.pytorch.utilities.rank_zero"), ExitStack() as stack:
+            if self.only == "fit" and self.config_init.fit.trainer.logger in (None, True):
+                self.trainer.logger = self.logger()
+                folder = Path(self.trainer.logger.log_dir)
+                if is_rank_zero() and not stack.enter_context(held(folder)):
+                    raise UserError(f"{folder} is being written to by another run: wait for it, or begin a new one")
             super()._run_subcommand(self.only)
 
-    def is_run_of(self, folder: Path) -> bool:
-        """Whether the run in `folder` was configured as this one is."""
+    def differences(self, folder: Path) -> list[str]:
+        """What the run in `folder` was configured otherwise."""
         mine = yaml.safe_load(self.parser.dump(self.config, skip_none=False))[self.only]
         theirs = run_config(folder)
-        return {**mine, "ckpt_path": None} == {**theirs, "ckpt_path": None}
+        if theirs["data"]["corpus"] == mine["data"]["offline_corpus"]:  # it had to take the stand-in
+            theirs["data"]["corpus"] = mine["data"]["corpus"]
+        return differences(theirs, mine)
 
     def predict(self, **kwargs: Any) -> None:
         """Trainer.predict, which returns each target's nats, and what they come to."""
@@ -241,6 +319,16 @@ def run_config(folder: Path) -> dict[str, Any]:
     """The configuration that the run in `folder` saved."""
     config: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     return config
+
+
+def is_rank_zero() -> bool:
+    """Whether this process is the first of its run, or the only one; asked before there is a strategy."""
+    return not any(int(os.environ.get(name, 0)) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
+def agrees(question: str) -> bool:
+    """Whether the answer is yes, or just Enter."""
+    return input(question).strip().lower() in ("", "y", "yes")
 
 
 def as_list(value: Any) -> list[Any]:
@@ -289,20 +377,3 @@ class Quiet:
 
     def __exit__(self, *_: object) -> None:
         self.logger.setLevel(self.level)
-
-
-def program_name() -> str:
-    """How this program was called, as it can be typed again."""
-    program = sys.argv[0]
-    if Path(program).name == "__main__.py":
-        return f"{Path(sys.executable).name} -m lightning_gpt"
-    found = shutil.which(Path(program).name)
-    return Path(program).name if found and Path(found).samefile(program) else os.path.relpath(program)
-
-
-def tensorboard_name() -> str:
-    """TensorBoard beside this program, as it can be typed."""
-    program = Path(program_name())
-    if program.name == "lightning-gpt":
-        return str(program.with_name("tensorboard"))
-    return f"{Path(sys.executable).name} -m tensorboard.main"

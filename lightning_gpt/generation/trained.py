@@ -15,8 +15,6 @@ from lightning_gpt.ladder import Network
 from lightning_gpt.runs import find_checkpoint
 from lightning_gpt.text import IGNORE, HeldOutBlocks, Vocabulary
 
-WEIGHTS = "net."  # the network's name in the LightningModule
-
 
 class TrainedGPT:
     """A network and the characters it knows.
@@ -200,7 +198,7 @@ def load(path: str | Path = "best", device: str | torch.device = "cpu", runs_dir
     contents = checkpoint.read(file)
     record = Record.of(contents, file)
     try:
-        weights = {name.removeprefix(WEIGHTS): weight for name, weight in contents["state_dict"].items()}
+        weights = {name.removeprefix(checkpoint.WEIGHTS): weight for name, weight in contents["state_dict"].items()}
         network = record.build(weights)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         raise UserError(f"{file} is damaged: its weights do not fit the network it names") from error

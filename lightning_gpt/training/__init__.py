@@ -2,6 +2,7 @@
 
 from lightning_gpt.training.checkpoints import LastCheckpoint, SafeCheckpointIO, best_checkpoint
 from lightning_gpt.training.datamodule import CharDataModule
+from lightning_gpt.training.health import Finite, Overfitting
 from lightning_gpt.training.module import LanguageModel
 from lightning_gpt.training.optimizer import AdamW, Muon, OptimizerRecipe
 from lightning_gpt.training.progress import ProgressBar, RunLog, Speed
@@ -11,10 +12,12 @@ from lightning_gpt.training.schedule import Schedule
 __all__ = [
     "AdamW",
     "CharDataModule",
+    "Finite",
     "LanguageModel",
     "LastCheckpoint",
     "Muon",
     "OptimizerRecipe",
+    "Overfitting",
     "ProgressBar",
     "RunLog",
     "SafeCheckpointIO",

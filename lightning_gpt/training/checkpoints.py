@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -48,16 +49,24 @@ class Interrupted(Exception):
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """last.ckpt: after every validation, and when Ctrl-C or SIGTERM asks the run to stop.
+    """last.ckpt: after every validation, at an interval in between, and when Ctrl-C or SIGTERM asks the run to stop.
 
     The first signal only sets a flag: the run stops where a checkpoint is exact, after the whole step (and after the
     validation, if one is due). A second one stops at once; what was saved before stays good.
+
+    Args:
+        every_n_steps: the interval in steps; None: by the clock.
+        every_seconds: the interval where it is not counted in steps.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self) -> None:
+    def __init__(self, every_n_steps: int | None = None, every_seconds: float = 60.0) -> None:
         super().__init__(filename="last", save_top_k=1, enable_version_counter=False)
+        self.every_n_steps = every_n_steps
+        self.every_seconds = every_seconds
+        self.finished = False  # True in the checkpoint that a run ends with by itself
+        self._saved_at = time.monotonic()
         self._told_by: int | None = None
         self._handlers: dict[int, Any] = {}
 
@@ -66,6 +75,10 @@ class LastCheckpoint(ModelCheckpoint):
         """Where last.ckpt lies or will lie."""
         assert self.dirpath is not None
         return Path(self.dirpath) / "last.ckpt"
+
+    def state_dict(self) -> dict[str, Any]:
+        """Adds whether the run is finished."""
+        return {**super().state_dict(), "finished": self.finished}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Takes over the signals; only the main thread may."""
@@ -87,33 +100,49 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stops here if told to, unless the step is not whole yet or its validation is still to come."""
+        """Saves or stops if it is time, unless the step is not whole yet or its validation is still to come."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if trainer.global_step >= trainer.max_steps > 0:
             trainer.should_stop = True  # Lightning validates before it stops: the last weights get their loss, too
         whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         validates = trainer.val_check_batch is not None and (batch_idx + 1) % trainer.val_check_batch == 0
-        if whole and not validates and not trainer.should_stop and self._all_told(trainer, batch_idx):
-            trainer.save_checkpoint(self.path)
+        if not whole or validates or trainer.should_stop:
+            return
+        if self._is_due(trainer):
+            self._save(trainer)
+        if self._any(trainer, self._told_by is not None):
+            self._save(trainer)
             self._stop(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves, then stops if told to and there is more to come."""
+        self.finished = trainer.should_stop
         super().on_validation_end(trainer, pl_module)
+        self._saved_at = time.monotonic()
         training = trainer.state.fn == "fit" and not trainer.sanity_checking and not trainer.should_stop
-        if training and self._all_told(trainer):
+        if training and self._any(trainer, self._told_by is not None, now=True):
             self._stop(trainer)
 
-    def _all_told(self, trainer: Trainer, batch_idx: int = -1) -> bool:
-        """Whether to stop. Ranks must agree, or one saves while the other waits for its gradients.
+    def _is_due(self, trainer: Trainer) -> bool:
+        """Whether the interval is over."""
+        if self.every_n_steps is not None:
+            return trainer.global_step % self.every_n_steps == 0
+        return self._any(trainer, time.monotonic() - self._saved_at > self.every_seconds)
 
-        Asking costs all of them a moment, so they are asked every 16 batches only.
+    def _any(self, trainer: Trainer, mine: bool, now: bool = False) -> bool:
+        """Whether this holds on any rank. They must agree, or one saves while the other waits for its gradients.
+
+        Asking costs all of them a moment, so they are asked every 16 steps only, or `now`.
         """
         if trainer.world_size == 1:
-            return self._told_by is not None
-        if (batch_idx + 1) // trainer.accumulate_grad_batches % 16:
+            return mine
+        if trainer.global_step % 16 and not now:
             return False
-        return trainer.strategy.reduce_boolean_decision(self._told_by is not None, all=False)
+        return trainer.strategy.reduce_boolean_decision(mine, all=False)
+
+    def _save(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.path)
+        self._saved_at = time.monotonic()
 
     def _stop(self, trainer: Trainer) -> None:
         raise Interrupted(self._told_by or signal.SIGTERM, trainer.global_step, self.path)

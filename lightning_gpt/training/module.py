@@ -16,7 +16,7 @@ from torchmetrics import MeanMetric
 from torchmetrics.text import Perplexity
 
 from lightning_gpt import machine
-from lightning_gpt.checkpoint import KEY, Record
+from lightning_gpt.checkpoint import KEY, Record, must_hold
 from lightning_gpt.errors import UserError
 from lightning_gpt.ladder import Network
 from lightning_gpt.text import IGNORE, Vocabulary
@@ -84,6 +84,7 @@ class LanguageModel(LightningModule):
             net = self.make_checked(data)
         if checkpoint is not None:
             Record.of(checkpoint, path).must_fit(self.record_of(net, data))
+            must_hold(checkpoint, net, path)
             if fit:
                 self.fresh_groups(net, checkpoint)
 

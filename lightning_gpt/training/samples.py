@@ -65,10 +65,10 @@ class SampleText(Callback):
 
 
 def write_text(trainer: Trainer, tag: str, text: str) -> None:
-    """Text under a tag of TensorBoard's text page, at the present step."""
+    """Text under a tag of TensorBoard's text page, at the last step done, counted from 0 as Lightning counts."""
     for logger in trainer.loggers:
         if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_text(tag, as_markdown(text), trainer.global_step)
+            logger.experiment.add_text(tag, as_markdown(text), max(trainer.global_step - 1, 0))
 
 
 def as_markdown(text: str) -> str:

@@ -1,0 +1,166 @@
+"""verify-resume: kills a run again and again and shows that it ends as the same run does when it is left alone."""
+
+import argparse
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_gpt import checkpoint
+from lightning_gpt.errors import UserError
+from lightning_gpt.runs import logged, newest_last
+
+COMPARED = ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers", "lightning_gpt")
+
+
+def verify_resume(args: list[str], steps: int = 200, kills: int = 5, seed: int = 1337) -> None:
+    """Run `steps` steps, run them again with kills (SIGKILL to the whole process group), compare all that is kept.
+
+    Every second kill waits until a checkpoint is being written, the others come at random instants.
+
+    Args:
+        args: a fit's options.
+        steps: how far to run.
+        kills: how often to kill.
+        seed: of the instants.
+
+    Raises:
+        UserError: a run fails by itself.
+        SystemExit: 1, the two differ.
+    """
+    with tempfile.TemporaryDirectory(prefix="verify-resume-") as folder:
+        fit = [
+            sys.executable, "-m", "lightning_gpt", "fit", *args, f"--runs_dir={folder}", f"--trainer.max_steps={steps}",
+            f"--trainer.val_check_interval={max(1, steps // 4)}", f"--save_every_n_steps={max(1, steps // 40)}",
+            "--resume=auto",
+        ]  # fmt: skip
+        unbroken, killed = Path(folder) / "unbroken", Path(folder) / "killed"
+        print(f"{steps} steps, left alone …", flush=True)
+        start = time.monotonic()
+        finish(subprocess.Popen([*fit, "--name=unbroken"], **quiet()))
+        seconds = time.monotonic() - start
+        print(f"  {seconds:.1f} s\n{steps} steps, with {kills} kills …", flush=True)
+        dice = random.Random(seed)
+        for number in range(1, kills + 1):
+            in_writing = number % 2 == 0
+            process = subprocess.Popen([*fit, "--name=killed"], **quiet())
+            begun = wait_until(process, lambda: begins(killed), 300)
+            if begun:
+                wait_until(process, lambda: False, dice.uniform(0, 2 * seconds / kills))
+            if begun and in_writing:
+                wait_until(process, lambda: any(killed.glob("*/checkpoints/.*.part")), 30)
+            if process.poll() is not None:
+                finish(process)
+                print(f"  the run was over before kill {number}: give more --steps")
+                break
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            last = newest_last(killed)
+            saved = checkpoint.read(last)["global_step"] if last else 0  # a kill never leaves a file that can't be read
+            print(f"  kill {number}{' in the middle of writing' * in_writing}: step {saved} was saved", flush=True)
+        finish(subprocess.Popen([*fit, "--name=killed"], **quiet()))
+        compare(unbroken, killed)
+
+
+def quiet() -> dict[str, Any]:
+    """A process group of its own, so that all of it can be killed; its output kept for the case of an error."""
+    return {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
+
+
+def finish(process: "subprocess.Popen[str]") -> None:
+    """Waits for a run's own end.
+
+    Raises:
+        UserError: it failed.
+    """
+    out, _ = process.communicate()
+    if process.returncode:
+        raise UserError(f"verify-resume: the run failed: {(out.strip() or 'no reason given').splitlines()[-1]}")
+
+
+def begins(home: Path) -> bool:
+    """Whether the newest run's training has begun: from then on there is something to lose."""
+    return any(home.glob("*/events*"))
+
+
+def wait_until(process: "subprocess.Popen[str]", condition: Any, seconds: float) -> bool:
+    """Whether the condition came true while the process ran, within the time."""
+    end = time.monotonic() + seconds
+    while process.poll() is None and time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.0005)
+    return False
+
+
+def compare(unbroken: Path, killed: Path) -> None:
+    """Every tensor and number of the two last checkpoints, and every curve and text of the two runs.
+
+    Raises:
+        SystemExit: 1, something differs.
+    """
+    mine, theirs = (dict(kept(home)) for home in (unbroken, killed))
+    differ = [name for name in {**mine, **theirs} if not same(mine.get(name), theirs.get(name))]
+    tensors = sum(isinstance(value, torch.Tensor) for value in mine.values())
+    if differ:
+        print(f"DIFFERENT in {len(differ)} of {len(mine)} values: {', '.join(sorted(differ)[:5])}")
+        raise SystemExit(1)
+    print(f"the same, bit for bit: {tensors} tensors, {len(mine) - tensors} numbers, curves and sample texts")
+
+
+def kept(home: Path) -> Iterator[tuple[str, Any]]:
+    """All that a run has kept and that must not depend on its interruptions, by name."""
+    last = newest_last(home)
+    assert last is not None
+    contents = checkpoint.read(last)
+    yield from leaves({name: contents[name] for name in COMPARED})
+    for tag, curve in logged(last.parent.parent).items():
+        if not tag.startswith("speed/") and tag != "run/text_summary":  # the run's card says where it began
+            yield tag, curve
+
+
+def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested dictionaries and lists as name, leaf."""
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from leaves(inner, f"{name}.{key}")
+    elif isinstance(value, list | tuple):
+        for i, inner in enumerate(value):
+            yield from leaves(inner, f"{name}.{i}")
+    else:
+        yield name, value
+
+
+def same(a: Any, b: Any) -> bool:
+    """Equal to the last bit; a NaN is a NaN."""
+    if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
+        return a.dtype == b.dtype and torch.equal(a, b)
+    if isinstance(a, float) and isinstance(b, float) and math.isnan(a):
+        return math.isnan(b)
+    return type(a) is type(b) and bool(a == b)
+
+
+def run(args: list[str]) -> None:
+    """Runs the command with the command line's arguments; what it does not know goes to fit."""
+    parser = argparse.ArgumentParser(
+        prog="lightning-gpt verify-resume",
+        description=(verify_resume.__doc__ or "").splitlines()[0],
+        epilog="Any other option is given to fit, such as --config configs/cpu.yaml.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--steps", type=int, default=200, help="how far to run (default: 200)")
+    parser.add_argument("--kills", type=int, default=5, help="how often to kill (default: 5)")
+    parser.add_argument("--seed", type=int, default=1337, help="of the instants at which it is killed")
+    given, rest = parser.parse_known_args(args)
+    if given.steps < 1 or given.kills < 1:
+        raise UserError("--steps and --kills must be at least 1")
+    verify_resume(rest, given.steps, given.kills, given.seed)

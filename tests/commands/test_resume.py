@@ -1,0 +1,86 @@
+"""A run that was interrupted is found again; one that was configured otherwise is not taken for it."""
+
+import re
+
+import pytest
+import torch
+from conftest import TINY
+
+from lightning_gpt.cli import main
+from lightning_gpt.files import held
+
+FIT = ["fit", "--data.corpus=text.txt", *TINY, "--resume=auto"]
+
+
+@pytest.fixture
+def interrupted(shell, monkeypatch):
+    """A folder whose newest run stopped after 10 of 20 steps."""
+    monkeypatch.chdir(shell.folder)
+    assert main(FIT) == 0
+    run = shell.folder / "runs/gpt/version_0"
+    last = run / "checkpoints/last.ckpt"
+    contents = torch.load(last, weights_only=True)
+    (shell.folder / "whole.ckpt").write_bytes(last.read_bytes())
+    for state in contents["callbacks"].values():
+        state.pop("finished", None)
+    torch.save(contents, last)
+    return run
+
+
+def test_a_finished_run_is_left_alone(shell, monkeypatch, capsys):
+    monkeypatch.chdir(shell.folder)
+    assert main(FIT) == main(FIT) == 0
+    assert sorted(path.name for path in (shell.folder / "runs/gpt").iterdir()) == ["version_0", "version_1"]
+    assert "goes on" not in capsys.readouterr().out
+
+
+def test_auto_goes_on(interrupted, capsys):
+    assert main(FIT) == 0
+    assert "goes on with runs/gpt/version_0 behind step 20" in capsys.readouterr().out
+    assert [path.name for path in interrupted.parent.iterdir()] == ["version_0"]
+
+
+def test_auto_refuses_what_differs_and_names_it(interrupted, capsys):
+    assert main([*FIT, "--model.optimizer.lr=0.5", "--data.batch_size=8"]) == 2
+    says = capsys.readouterr().err
+    assert "data.batch_size: 4, now 8" in says and "lr: 0.001, now 0.5" in says and "--resume never" in says
+    assert main([*FIT, "--model.optimizer.lr=0.5", "--resume=never"]) == 0
+
+
+def test_auto_refuses_another_text_under_the_same_name(interrupted, shell, capsys):
+    text = (shell.folder / "text.txt").read_text()
+    (shell.folder / "text.txt").write_text(text[::-1])
+    assert main(FIT) == 2
+    assert "has changed" in capsys.readouterr().err
+
+
+def test_ask_without_a_terminal_begins_anew(interrupted):
+    assert main([*FIT, "--resume=ask"]) == 0
+    assert sorted(path.name for path in interrupted.parent.iterdir()) == ["version_0", "version_1"]
+
+
+@pytest.mark.parametrize(("answer", "versions"), [("", 1), ("n", 2)])
+def test_ask(interrupted, monkeypatch, answer, versions):
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or answer)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    assert main([*FIT, "--resume=ask"]) == 0
+    assert re.search(r"version_0 was interrupted after step 20 of 20: go on with it\?", asked[0])
+    assert len(list(interrupted.parent.iterdir())) == versions
+
+
+def test_two_runs_do_not_write_to_one_folder(interrupted, capsys):
+    with held(interrupted) as mine:
+        assert mine
+        assert main(FIT) == 2
+    assert "is being written to by another run" in capsys.readouterr().err
+
+
+def test_two_runs_started_at_once_have_two_folders(shell):
+    recipe = ["fit", "--data.corpus=text.txt", *TINY]
+    both = [shell.start(*recipe), shell.start(*recipe)]
+    for process in both:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+    for version in ("version_0", "version_1"):
+        assert (shell.folder / "runs/gpt" / version / "checkpoints/last.ckpt").is_file()

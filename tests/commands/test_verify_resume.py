@@ -1,0 +1,51 @@
+"""The promise itself: whatever instant a run is killed at, it ends as if it had been left alone."""
+
+import pytest
+from conftest import TINY
+
+from lightning_gpt.commands import verify_resume
+from lightning_gpt.ladder import RUNGS
+
+SIZES = ["--data.block_size=16", "--data.batch_size=4", "--trainer.accelerator=cpu", "--trainer.precision=32-true"]
+
+
+def says(shell, *args):
+    return shell("verify-resume", "--data.corpus=text.txt", *args).stdout
+
+
+def test_kills_change_nothing(shell):
+    out = says(shell, *TINY, "--model.network.dropout=0.2", "--steps=400", "--kills=4")
+    assert out.count("in the middle of writing") == 2 and "the same, bit for bit" in out
+    assert not list(shell.folder.rglob("*.part"))
+
+
+def test_a_difference_is_found(tmp_path, trained, monkeypatch):
+    """The comparison itself: a tensor's last bit, a point of a curve."""
+    left = dict(verify_resume.kept(trained.run.parent))
+    assert all(verify_resume.same(value, left[name]) for name, value in verify_resume.kept(trained.run.parent))
+    name = next(name for name in left if name.startswith(".state_dict"))
+    changed = left[name].clone()
+    changed.view(-1)[0] = changed.view(-1)[0].nextafter(changed.new_tensor(9.0))
+    assert not verify_resume.same(changed, left[name])
+    assert not verify_resume.same(left["val/loss"][:-1], left["val/loss"])
+    monkeypatch.setattr(verify_resume, "kept", lambda home: [("a", home)])
+    with pytest.raises(SystemExit, match="1"):
+        verify_resume.compare(1, 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["AdamW", "Muon"])
+@pytest.mark.parametrize("rung", RUNGS, ids=lambda rung: rung.network.__name__)
+def test_kills_change_nothing_on_any_rung(shell, rung, optimizer):
+    network = [f"--model.network={rung.network.__name__}", f"--model.optimizer={optimizer}"]
+    if rung.network.__name__ in ("GPT", "ModernGPT"):
+        network.append("--model.network.dropout=0.2")
+    out = says(shell, *network, *SIZES, "--trainer.accumulate_grad_batches=2", "--steps=400", "--kills=4")
+    assert "the same, bit for bit" in out
+
+
+@pytest.mark.slow
+def test_twenty_kills(shell):
+    out = says(shell, *TINY, "--model.network.dropout=0.2", "--steps=3000", "--kills=20")
+    assert out.count("  kill ") == 20 and out.count("in the middle of writing") == 10
+    assert "the same, bit for bit" in out
