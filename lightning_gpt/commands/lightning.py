@@ -226,8 +226,8 @@ class RunCLI(LightningCLI):
         self.config[self.only].data.corpus = self.datamodule.corpus  # the stand-in, if it had to be taken
         path = self.config[self.only].ckpt_path
         saved = checkpoint.read(path) if path else None
-        self.resumed_step = saved["global_step"] if saved else 0
         self.model.check(self.datamodule, saved, path or "", fit=self.only == "fit")
+        self.resumed_step = saved["global_step"] if saved else 0
         if saved and self.only == "fit" and self.config.fit.resume != "never":
             then, now = saved[checkpoint.KEY]["corpus_sha256"], self.datamodule.tokens.sha256
             if then != now:

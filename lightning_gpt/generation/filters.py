@@ -42,7 +42,8 @@ def next_character(
     """
     if temperature == 0:
         return logits.argmax(dim=-1, keepdim=True)
-    logits = logits / temperature
+    if temperature != 1:  # the largest at 0 first: whatever is divided by next to nothing then, nothing overflows
+        logits = (logits - logits.amax(dim=-1, keepdim=True)) / max(temperature, 1e-30)
     if top_k is not None:
         logits = keep_top_k(logits, top_k)
     if top_p is not None and top_p < 1:

@@ -1,0 +1,86 @@
+"""Several processes are one: the same losses, one voice, one stop; and a node that dies takes nothing with it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from conftest import TINY
+
+from lightning_gpt.commands.verify_resume import kept, same
+
+RECIPE = ["--data.corpus=text.txt", *TINY, "--trainer.max_steps=200", "--trainer.val_check_interval=100"]
+TWO = ["--trainer.strategy=ddp", "--trainer.devices=2", "--data.batch_size=2"]
+
+
+def losses(out):
+    return [float(loss) for loss in re.findall(r" val (\d+\.\d+) nats", out)]
+
+
+def test_two_hundred_steps_of_two_processes(shell):
+    one = shell("fit", *RECIPE, "--name=one").stdout
+    two = shell("fit", *RECIPE, *TWO, "--name=two").stdout
+    assert losses(two) == pytest.approx(losses(one), abs=2e-4) and len(losses(one)) == 2  # fp32 sums in another order
+    assert two.count("best val/loss") == two.count("text     text.txt") == two.count("step    100") == 1
+    assert [path.name for path in (shell.folder / "runs/two").iterdir()] == ["version_0"]
+    left, right = (shell.folder / f"runs/{name}/version_0/checkpoints/last.ckpt" for name in ("one", "two"))
+    left, right = (torch.load(path, weights_only=True)["state_dict"] for path in (left, right))
+    for name, weight in left.items():
+        torch.testing.assert_close(right[name], weight, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("to_all", [True, False], ids=["as Ctrl-C, to all", "to the first alone"])
+def test_both_stop_at_the_same_step(shell, to_all):
+    recipe = [*RECIPE, *TWO, "--trainer.max_steps=100000", "--name=two"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lightning_gpt", "fit", *recipe],
+        cwd=shell.folder, env=shell.environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    for line in process.stdout:
+        if line.startswith("step "):
+            break
+    (os.killpg if to_all else os.kill)(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130 and "Traceback" not in err, err
+    step = int(re.search(r"stopped by SIGINT after step (\d+)", err).group(1))
+    last = torch.load(shell.folder / "runs/two/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert last["global_step"] == step
+    shell("fit", "--ckpt_path=last", f"--trainer.max_steps={step + 10}")
+
+
+@pytest.mark.slow
+def test_two_nodes_one_of_which_dies(shell):
+    """torchrun restarts the group, which goes on from the last checkpoint and ends as an undisturbed run does."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    recipe = [*RECIPE, "--data.batch_size=2", "--trainer.num_nodes=2", "--trainer.devices=1", "--trainer.strategy=ddp"]
+    recipe += ["--trainer.max_steps=3000", "--trainer.val_check_interval=1000", "--save_every_n_steps=100"]
+
+    def node(name):
+        rendezvous = ["--rdzv-backend=c10d", f"--rdzv-endpoint=127.0.0.1:{port}", f"--rdzv-id={name}"]
+        run = ["--nnodes=2", "--nproc-per-node=1", "--max-restarts=3", *rendezvous, "-m", "lightning_gpt"]
+        return subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", *run, "fit", *recipe, f"--name={name}", "--resume=auto"],
+            cwd=shell.folder, env=shell.environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+
+    for name in ("whole", "broken"):
+        nodes = [node(name), node(name)]
+        if name == "broken":
+            checkpoint = shell.folder / "runs/broken/version_0/checkpoints/last.ckpt"
+            while not checkpoint.is_file() and all(n.poll() is None for n in nodes):
+                time.sleep(0.05)
+            children = subprocess.run(["pgrep", "-P", str(nodes[1].pid)], capture_output=True, text=True, check=True)
+            os.kill(int(children.stdout.split()[0]), signal.SIGKILL)
+        for n in nodes:
+            out, _ = n.communicate(timeout=170)
+            assert n.returncode == 0, out
+    whole, broken = (dict(kept(shell.folder / "runs" / name)) for name in ("whole", "broken"))
+    assert whole.keys() == broken.keys() and all(same(whole[name], broken[name]) for name in whole)
