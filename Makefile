@@ -7,6 +7,7 @@ CONFIG  ?=
 ARGS    ?=
 PROMPT  ?=
 PORT    ?= 6006
+RESUME  ?= ask
 
 # the recipe for this machine; asked only by the targets that need it, when torch is there
 RECIPE   = $(or $(CONFIG),$(shell $(BIN)/python -c 'import torch; print("configs/gpu.yaml" if torch.accelerator.is_available() else "configs/cpu.yaml")'))
@@ -33,8 +34,8 @@ $(VENV)/.done: pyproject.toml constraints.txt
 data: setup ## fetch Tiny Shakespeare and check it (train does it too)
 	@$(BIN)/lightning-gpt data $(ARGS)
 
-train: setup ## train: CONFIG= a recipe (default: the one for this machine), ARGS= any option
-	@$(BIN)/lightning-gpt fit $(CONFIGS) $(ARGS)
+train: setup ## train, or go on after an interruption: CONFIG= a recipe, ARGS= any option, RESUME=auto: unasked
+	@$(BIN)/lightning-gpt fit $(CONFIGS) --resume $(RESUME) $(ARGS)
 
 validate: setup ## the exact loss of the newest run's best checkpoint
 	@$(BIN)/lightning-gpt validate --ckpt_path best $(ARGS)

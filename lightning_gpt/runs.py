@@ -75,6 +75,7 @@ def logged(folder: Path) -> dict[str, list[tuple[int, Any]]]:
     events = EventAccumulator(str(folder), {"scalars": 0, "tensors": 0}).Reload()
     found = {tag: [(event.step, event.value) for event in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
     for tag in events.Tags()["tensors"]:
-        if texts := [(event.step, *event.tensor_proto.string_val) for event in events.Tensors(tag)]:
-            found[tag] = texts
+        # that leaves out scalars only: of a text that was logged twice the later counts
+        if texts := {event.step: text for event in events.Tensors(tag) for text in event.tensor_proto.string_val}:
+            found[tag] = sorted(texts.items())
     return found

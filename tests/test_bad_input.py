@@ -6,10 +6,11 @@ import sys
 
 import pytest
 import torch
-from conftest import TINY
+from conftest import ROOT, TINY
 
 from lightning_gpt.cli import main
 
+LADDER = ROOT / "configs/ladder"
 FIT = ["fit", "--data.corpus=text.txt", *TINY]
 
 
@@ -59,6 +60,33 @@ def here(shell, monkeypatch):
         (["--config=none.yaml"], "does not exist"),
         (["--config=broken.yaml"], "Problems parsing config"),
         (["--config=unknown.yaml"], "no option trainer.max_stps; did you mean trainer.max_steps?"),
+        (["--data.corpus=folder"], "no .txt file in the folder"),
+        (["--data.corpus=binary.txt"], "is not UTF-8 text"),
+        (["--data.block_size=few"], "data.block_size"),
+        (["--data.offline_corpus=none.txt", "--data.corpus=none.txt"], "no corpus 'none.txt'"),
+        (["--data.data_dir=text.txt"], "can't keep the prepared text in text.txt"),
+        (["--runs_dir=text.txt"], "name a folder that can be written to with --runs_dir"),
+        (["--name=a/b"], "--name is the name of one folder"),
+        (["--name="], "--name is the name of one folder"),
+        (["--resume=perhaps"], "resume"),
+        (["--save_every_n_steps=0"], "save_every_n_steps"),
+        (["--overfitting.patience=-1"], "overfitting.patience must be 0"),
+        (["--sample.top_k=0"], "top_k must be at least 1"),
+        (["--sample.top_p=2"], "top_p must be above 0"),
+        (["--sample.max_new_tokens=-5"], "max_new_tokens"),
+        (["--model.network=ModernGPT", "--model.network.convolution=99"], "convolution must be"),
+        (["--model.network.n_head=0"], "n_head must be a whole number"),
+        (["--model.network.vocab_size=9"], "vocab_size"),
+        (["--model.optimizer=SGD"], "SGD"),
+        (["--model.optimizer.lr=-1"], "lr"),
+        (["--model.schedule.warmup_steps=-3"], "warmup_steps"),
+        (["--model.schedule.decay=cosine", "--trainer.max_steps=-1"], "needs --trainer.max_steps"),
+        (["--trainer.strategy=abacus"], "abacus"),
+        (["--trainer.devices=0"], "devices"),
+        (["--trainer.gradient_clip_val=-1"], "gradient_clip_val"),
+        (["--seed_everything=x"], "seed_everything"),
+        (["--config=text.txt"], "Problems parsing config"),
+        (["--ckpt_path=folder"], "no checkpoint at folder"),
         (["--ckpt_path=none.ckpt"], "no checkpoint at none.ckpt"),
         (["--ckpt_path=best"], "no run below runs/ has a checkpoint yet"),
     ],
@@ -70,6 +98,8 @@ def test_fit(here, capsys, options, says):
     (here / "short.txt").write_text("Too short.")
     (here / "broken.yaml").write_text("trainer: [1, 2")
     (here / "unknown.yaml").write_text("trainer: {max_stps: 3}")
+    (here / "binary.txt").write_bytes(bytes(range(256)))
+    (here / "folder").mkdir()
     assert says in refused(capsys, *FIT, *options)
     assert not (here / "runs").exists()
 
@@ -104,6 +134,21 @@ def test_the_corpus_out_of_reach_and_no_stand_in(here, capsys, monkeypatch):
         (["ladder", "--rungs=0-3"], "--rungs takes numbers"),
         (["ladder", "--rungs=all"], "--rungs takes numbers"),
         (["ladder", "--configs=nowhere"], "nowhere/ has no base.yaml"),
+        (["ladder", "--rungs=9-1"], "--rungs takes numbers"),
+        (
+            ["ladder", f"--configs={LADDER}", "--rungs=1", "--trainer.max_stps=3"],
+            "did you mean trainer.max_steps?",
+        ),
+        (["data", "--corpus=none.txt"], "no corpus 'none.txt'"),
+        (["data", "--corpos=x"], "did you mean corpus?"),
+        (["bench", "--measure=everything"], "--measure takes step, time"),
+        (["bench", "--rounds=0"], "--rounds must be at least 1"),
+        (["verify-resume", "--steps=0"], "must be at least 1"),
+        (["verify-resume", "--kills=many"], "kills"),
+        (["verify-resume", "--model.network=Bigram", "--data.corpus=none.txt"], "no corpus 'none.txt'"),
+        (["generate", "--runs_dir=none"], "no run below none/"),
+        (["generate", "--cached=perhaps"], "cached"),
+        (["predict"], "predict needs a checkpoint"),
         (["valdate"], "no command 'valdate'; did you mean validate?"),
     ],
     ids=lambda v: " ".join(v) if isinstance(v, list) else "",

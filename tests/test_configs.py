@@ -13,7 +13,7 @@ CONFIGS = sorted(p for p in (ROOT / "configs").rglob("*.yaml") if p.name != "bas
 
 
 def parsed(config: Path, *more):
-    base = config.with_name("base.yaml")
+    base = config.with_name("gpu.yaml" if config.stem == "cluster" else "base.yaml")
     files = [base, config] if base.exists() else [config]
     return RunCLI("fit", [*(f"--config={f}" for f in files), *more])
 

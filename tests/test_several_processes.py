@@ -84,3 +84,29 @@ def test_two_nodes_one_of_which_dies(shell):
             assert n.returncode == 0, out
     whole, broken = (dict(kept(shell.folder / "runs" / name)) for name in ("whole", "broken"))
     assert whole.keys() == broken.keys() and all(same(whole[name], broken[name]) for name in whole)
+
+
+def test_slurm_preemption_saves_and_requeues(shell):
+    """SIGUSR1 at a whole step; the job started again goes on exactly."""
+    (shell.folder / "bin").mkdir()
+    scontrol = shell.folder / "bin" / "scontrol"
+    scontrol.write_text(f'#!/bin/sh\necho "$@" > {shell.folder}/requeued\n')
+    scontrol.chmod(0o755)
+    slurm = {
+        "SLURM_JOB_ID": "77", "SLURM_JOB_NAME": "train", "SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_LOCALID": "0",
+        "SLURM_NODEID": "0", "SLURM_JOB_NODELIST": "localhost", "PATH": f"{scontrol.parent}:{os.environ['PATH']}",
+    }  # fmt: skip
+    recipe = [*RECIPE, "--trainer.max_steps=1500", "--trainer.val_check_interval=500", "--resume=auto"]
+    process = shell.start("fit", *recipe, **slurm)
+    for line in process.stdout:
+        if line.startswith("step "):
+            break
+    process.send_signal(signal.SIGUSR1)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGUSR1, err
+    assert (shell.folder / "requeued").read_text() == "requeue 77\n"
+    assert not list(shell.folder.rglob("hpc_ckpt*"))
+    assert "goes on with" in shell("fit", *recipe, **slurm).stdout
+    shell("fit", *recipe, "--name=whole")
+    whole, broken = (dict(kept(shell.folder / "runs" / name)) for name in ("whole", "gpt"))
+    assert all(same(whole[name], broken[name]) for name in whole)

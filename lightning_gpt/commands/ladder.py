@@ -11,6 +11,7 @@ from typing import Any
 
 from lightning_gpt import checkpoint
 from lightning_gpt.commands import lightning
+from lightning_gpt.commands.parsing import parse_some
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.generation import load
@@ -210,9 +211,10 @@ def run(args: list[str]) -> None:
         description="Train the lecture's rungs in order; table, picture and curves go to <runs_dir>/ladder.",
         epilog="Any other option is given to every rung's fit, such as --trainer.max_steps 500.",
         allow_abbrev=False,
+        exit_on_error=False,
     )
     parser.add_argument("--rungs", default="1-7", help="which: 3, or 3-5, or 1,3-5 (default: 1-7)")
     parser.add_argument("--configs", default="configs/ladder", help="folder of base.yaml and a file a rung")
     parser.add_argument("--runs_dir", default="runs", help="folder of all runs")
-    given, rest = parser.parse_known_args(args)
+    given, rest = parse_some(parser, args)
     ladder(given.rungs, given.configs, given.runs_dir, rest)

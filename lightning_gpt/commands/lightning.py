@@ -20,7 +20,7 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from lightning_gpt import checkpoint
-from lightning_gpt.commands.parsing import parse
+from lightning_gpt.commands.parsing import parse, parse_some
 from lightning_gpt.commands.programs import program_name, tensorboard_name
 from lightning_gpt.commands.resume import differences, unfinished
 from lightning_gpt.errors import UserError
@@ -142,6 +142,8 @@ class RunCLI(LightningCLI):
         options = self.config[self.only].trainer
         if options.limit_train_batches not in (None, 1.0):
             raise UserError("trainer.limit_train_batches: blocks are drawn without end; set --trainer.max_steps")
+        if (options.gradient_clip_val or 0) < 0:
+            raise UserError(f"trainer.gradient_clip_val must be 0 (off) or above, not {options.gradient_clip_val}")
         every, accumulate = options.val_check_interval, options.accumulate_grad_batches
         if isinstance(every, int) and every % accumulate:
             raise UserError(
@@ -224,6 +226,8 @@ class RunCLI(LightningCLI):
         self.datamodule.prepare_data()
         self.datamodule.setup(self.only)
         self.config[self.only].data.corpus = self.datamodule.corpus  # the stand-in, if it had to be taken
+        if self.only == "fit":
+            self.model.schedule.check(self.trainer.max_steps)
         path = self.config[self.only].ckpt_path
         saved = checkpoint.read(path) if path else None
         self.model.check(self.datamodule, saved, path or "", fit=self.only == "fit")
@@ -347,10 +351,7 @@ def with_run_config(subcommand: str, args: list[str]) -> list[str]:
     early.add_argument("--runs_dir", default="runs")
     early.add_argument("--config", "-c")
     early.add_argument("--model.network", dest="network")
-    try:
-        given, _ = early.parse_known_args(args)
-    except argparse.ArgumentError as error:
-        raise UserError(str(error)) from error
+    given, _ = parse_some(early, args)
     if given.config or not given.ckpt_path:
         if subcommand == "fit" or given.config or {"-h", "--help"} & set(args):
             return args

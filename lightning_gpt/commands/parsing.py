@@ -39,6 +39,18 @@ def parse(parser: jsonargparse.ArgumentParser, args: list[str], known: Iterable[
         raise UserError(one_line(str(error), known)) from error
 
 
+def parse_some(parser: argparse.ArgumentParser, args: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """What the parser knows of the arguments, and the rest; it must have been made with exit_on_error=False.
+
+    Raises:
+        UserError: a value that the parser does not accept.
+    """
+    try:
+        return parser.parse_known_args(args)
+    except argparse.ArgumentError as error:
+        raise UserError(str(error)) from error
+
+
 def one_line(message: str, known: Iterable[str]) -> str:
     """The complaint as one line, with the nearest name that exists for one that does not."""
     line = " ".join(message.split())

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from lightning_gpt import checkpoint
+from lightning_gpt.commands.parsing import parse_some
 from lightning_gpt.errors import UserError
 from lightning_gpt.runs import logged, newest_last
 
@@ -84,7 +85,8 @@ def finish(process: "subprocess.Popen[str]") -> None:
     """
     out, _ = process.communicate()
     if process.returncode:
-        raise UserError(f"verify-resume: the run failed: {(out.strip() or 'no reason given').splitlines()[-1]}")
+        reason = (out.strip() or "no reason given").splitlines()[-1]
+        raise UserError(f"verify-resume: the run failed: {reason.removeprefix('lightning-gpt: ')}")
 
 
 def begins(home: Path) -> bool:
@@ -156,11 +158,12 @@ def run(args: list[str]) -> None:
         description=(verify_resume.__doc__ or "").splitlines()[0],
         epilog="Any other option is given to fit, such as --config configs/cpu.yaml.",
         allow_abbrev=False,
+        exit_on_error=False,
     )
     parser.add_argument("--steps", type=int, default=200, help="how far to run (default: 200)")
     parser.add_argument("--kills", type=int, default=5, help="how often to kill (default: 5)")
     parser.add_argument("--seed", type=int, default=1337, help="of the instants at which it is killed")
-    given, rest = parser.parse_known_args(args)
+    given, rest = parse_some(parser, args)
     if given.steps < 1 or given.kills < 1:
         raise UserError("--steps and --kills must be at least 1")
     verify_resume(rest, given.steps, given.kills, given.seed)

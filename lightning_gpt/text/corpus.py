@@ -5,7 +5,7 @@ import http.client
 import os
 import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,11 +41,13 @@ class Corpus:
     Attributes:
         name: "tinyshakespeare", or the file's or folder's own name.
         parts: its files in order: what each is called, and what makes an iterator over its bytes.
+        size: bytes, all in all.
         instead_of: the corpus that was asked for, where this one stands in for it.
     """
 
     name: str
     parts: tuple[tuple[str, Callable[[], Iterator[bytes]]], ...]
+    size: int
     instead_of: str | None = None
 
     def chunks(self) -> Iterator[bytes]:
@@ -76,7 +78,7 @@ def find_corpus(corpus: str, data_dir: str | Path = "data", offline: str | None 
         UserError: no such corpus, nothing to read in it, or out of reach and `offline` is None.
     """
     if corpus == EMBEDDED:
-        return Corpus(EMBEDDED, ((EMBEDDED, _python_docs),))
+        return Corpus(EMBEDDED, ((EMBEDDED, _python_docs),), sum(map(len, _python_docs())))
     if corpus not in SOURCES:
         return _from_path(corpus)
     try:
@@ -88,7 +90,7 @@ def find_corpus(corpus: str, data_dir: str | Path = "data", offline: str | None 
                 f"name a mirror in {MIRROR_VARIABLE}, or train on another text with --data.corpus"
             ) from None
         stand_in = find_corpus(offline, data_dir, offline=None)
-        return Corpus(stand_in.name, stand_in.parts, instead_of=f"{corpus} ({error})")
+        return replace(stand_in, instead_of=f"{corpus} ({error})")
 
 
 class _OutOfReach(Exception):
@@ -108,7 +110,7 @@ def _from_files(name: str, paths: list[Path]) -> Corpus:
 
         return chunks
 
-    return Corpus(name, tuple((str(path), reader(path)) for path in paths))
+    return Corpus(name, tuple((str(path), reader(path)) for path in paths), sum(path.stat().st_size for path in paths))
 
 
 def _from_path(corpus: str) -> Corpus:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.text.corpus import Corpus
 from lightning_gpt.text.vocabulary import Vocabulary, code_points
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 FORMAT = 1  # raised when the files' meaning changes, so that old ones are made anew
 CODE_POINTS = 0x110000
@@ -76,18 +79,19 @@ def _write(corpus: Corpus, ids_path: Path, card_path: Path) -> dict[str, Any]:
     seen = np.zeros(CODE_POINTS, dtype=bool)
     length = 0
     remarks: list[str] = []
-    for text in _decoded(corpus, remarks):
-        seen[code_points(text)] = True
-        length += len(text)
-    if length == 0:
-        raise UserError(f"the corpus {corpus.name} is empty: there is nothing to learn from")
-    codes = np.flatnonzero(seen)
-    dtype = np.min_scalar_type(len(codes) - 1)
-    number = np.zeros(CODE_POINTS, dtype=dtype)
-    number[codes] = np.arange(len(codes), dtype=dtype)
-    with replacing(ids_path) as file:
-        for text in _decoded(corpus, []):
-            file.write(number[code_points(text)].tobytes())
+    with progress(corpus) as bar:
+        for text in _decoded(corpus, remarks, bar):
+            seen[code_points(text)] = True
+            length += len(text)
+        if length == 0:
+            raise UserError(f"the corpus {corpus.name} is empty: there is nothing to learn from")
+        codes = np.flatnonzero(seen)
+        dtype = np.min_scalar_type(len(codes) - 1)
+        number = np.zeros(CODE_POINTS, dtype=dtype)
+        number[codes] = np.arange(len(codes), dtype=dtype)
+        with replacing(ids_path) as file:
+            for text in _decoded(corpus, [], bar):
+                file.write(number[code_points(text)].tobytes())
     vocabulary = "".join(map(chr, codes))
     card = {"vocabulary": vocabulary, "length": length, "dtype": dtype.name, "remarks": remarks, "text": corpus.name}
     with replacing(card_path) as file:  # last: where it lies, the ids are whole
@@ -95,7 +99,17 @@ def _write(corpus: Corpus, ids_path: Path, card_path: Path) -> dict[str, Any]:
     return card
 
 
-def _decoded(corpus: Corpus, remarks: list[str]) -> Iterator[str]:
+def progress(corpus: Corpus) -> "tqdm[NoReturn]":
+    """A bar for two passes over the corpus, shown on a terminal and only where it takes long."""
+    from tqdm import tqdm
+
+    return tqdm(
+        total=2 * corpus.size, unit="B", unit_scale=True, desc=f"preparing {corpus.name}", leave=False, delay=1.0,
+        disable=None,
+    )  # fmt: skip
+
+
+def _decoded(corpus: Corpus, remarks: list[str], bar: "tqdm[NoReturn]") -> Iterator[str]:
     """The text in pieces, every line end a "\\n", without byte order marks; adds to `remarks` at its end.
 
     Raises:
@@ -121,6 +135,7 @@ def _decoded(corpus: Corpus, remarks: list[str]) -> Iterator[str]:
                 marked |= text.startswith("\ufeff")
                 text = text.removeprefix("\ufeff")
             offset += len(chunk)
+            bar.update(len(chunk))
             yield lines.decode(text, final=not chunk)
         ends.update([lines.newlines] if isinstance(lines.newlines, str) else lines.newlines or ())
     if marked:

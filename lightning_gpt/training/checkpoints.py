@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -54,12 +56,12 @@ class LastCheckpoint(ModelCheckpoint):
     The first signal only sets a flag: the run stops where a checkpoint is exact, after the whole step (and after the
     validation, if one is due). A second one stops at once; what was saved before stays good.
 
+    Under SLURM, SIGUSR1 (sbatch --signal=USR1@90) does the same and puts the job into the queue again.
+
     Args:
         every_n_steps: the interval in steps; None: by the clock.
         every_seconds: the interval where it is not counted in steps.
     """
-
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(self, every_n_steps: int | None = None, every_seconds: float = 60.0) -> None:
         super().__init__(filename="last", save_top_k=1, enable_version_counter=False)
@@ -84,7 +86,12 @@ class LastCheckpoint(ModelCheckpoint):
         """Takes over the signals; only the main thread may."""
         super().on_train_start(trainer, pl_module)
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {number: signal.signal(number, self._tell) for number in self.SIGNALS}
+            numbers = [signal.SIGINT, signal.SIGTERM]
+            if SLURMEnvironment.detect():
+                # before a preemption; Lightning would save in the middle of a step, to a file that any run in this
+                # folder would then begin from
+                numbers.append(signal.SIGUSR1)
+            self._handlers = {number: signal.signal(number, self._tell) for number in numbers}
 
     def _tell(self, number: int, frame: FrameType | None) -> None:
         self._told_by = number
@@ -145,6 +152,10 @@ class LastCheckpoint(ModelCheckpoint):
         self._saved_at = time.monotonic()
 
     def _stop(self, trainer: Trainer) -> None:
+        if self._told_by == signal.SIGUSR1 and trainer.is_global_zero:
+            job = os.environ.get("SLURM_ARRAY_JOB_ID")
+            job = f"{job}_{os.environ['SLURM_ARRAY_TASK_ID']}" if job else os.environ["SLURM_JOB_ID"]
+            subprocess.run(["scontrol", "requeue", job], check=False)
         raise Interrupted(self._told_by or signal.SIGTERM, trainer.global_step, self.path)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:

@@ -77,9 +77,10 @@ class LanguageModel(LightningModule):
         """Finds what would stop a run on this data, from this checkpoint, without making the network's weights.
 
         Raises:
-            UserError: sizes that do not go together, or a checkpoint of another network, vocabulary or optimizer;
-                the last of these matters to a fit only.
+            UserError: a negative rate, sizes that do not go together, or a checkpoint of another network, vocabulary
+                or optimizer; the last of these matters to a fit only.
         """
+        self.optimizer_recipe.check()
         with torch.device("meta"):
             net = self.make_checked(data)
         if checkpoint is not None:
@@ -227,8 +228,7 @@ class LanguageModel(LightningModule):
             UserError: a decay without a last step to reach.
         """
         assert self.net is not None
-        if self.schedule.decay != "constant" and self.trainer.max_steps < 1:
-            raise UserError(f"schedule.decay {self.schedule.decay} needs --trainer.max_steps: it ends there")
+        self.schedule.check(self.trainer.max_steps)
         fused = self.trainer.precision != "16-mixed"  # else Lightning leaves gradients scaled (#21435)
         optimizer = self.optimizer_recipe.build(self.net, fused)
         schedule = LambdaLR(optimizer, self.lr_share)

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
+from lightning_gpt.errors import UserError
+
 
 class OptimizerRecipe(ABC):
     """What the configuration chooses; `build` makes the optimizer once the network is there."""
@@ -16,6 +18,12 @@ class OptimizerRecipe(ABC):
     @abstractmethod
     def build(self, network: nn.Module, fused: bool = True) -> Optimizer:
         """An optimizer over all parameters of the network, in groups; `fused` allows one kernel for all of them."""
+
+    def check(self) -> None:
+        """Raises UserError for the first rate or decay that is below 0 or not a number."""
+        for name, value in vars(self).items():
+            if name.endswith(("lr", "decay", "momentum")) and not value >= 0:
+                raise UserError(f"model.optimizer.{name} must be at least 0, not {value}")
 
 
 class AdamW(OptimizerRecipe):

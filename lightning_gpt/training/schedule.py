@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from lightning_gpt.errors import UserError
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -21,6 +23,18 @@ class Schedule:
     decay: Literal["constant", "cosine", "linear"] = "constant"
     decay_fraction: float = 0.5
     final: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.warmup_steps < 0:
+            raise UserError(f"schedule.warmup_steps must be at least 0, not {self.warmup_steps}")
+        for name, share in {"decay_fraction": self.decay_fraction, "final": self.final}.items():
+            if not 0 <= share <= 1:
+                raise UserError(f"schedule.{name} must lie between 0 and 1, not {share}")
+
+    def check(self, max_steps: int) -> None:
+        """Raises UserError for a decay without a last step to reach."""
+        if self.decay != "constant" and max_steps < 1:
+            raise UserError(f"schedule.decay {self.decay} needs --trainer.max_steps: it ends there")
 
     def __call__(self, step: int, max_steps: int) -> float:
         """Share of the full learning rate at `step`, counted from 0, of a run of `max_steps`."""
