@@ -1,0 +1,69 @@
+"""What is asked of the machine, and what a run does without."""
+
+import pytest
+import torch
+from conftest import TINY
+
+from lightning_gpt import machine
+from lightning_gpt.cli import main
+
+
+def test_it_is_described():
+    text = str(machine.describe())
+    assert torch.__version__.split("+")[0] in text and " cores of " in text and ("bf16" in text)
+
+
+def test_measured_speeds_are_plausible():
+    gflops = machine.flops(torch.device("cpu"), torch.float32, size=256) / 1e9
+    assert 0.1 < gflops < 1e6
+    assert 1e8 < machine.bandwidth(2**24) < 1e13
+
+
+@pytest.mark.parametrize(
+    ("gpu", "cuda", "bf16", "precision"),
+    [
+        (False, False, True, "bf16-mixed"),
+        (False, False, False, "32-true"),
+        (True, True, True, "bf16-mixed"),
+        (True, True, False, "16-mixed"),
+        (True, False, False, "32-true"),
+    ],
+)
+def test_precision_is_the_machines(monkeypatch, gpu, cuda, bf16, precision):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: gpu)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: bf16)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: bf16)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+    assert machine.best_precision("auto") == precision
+    assert machine.best_precision("cpu") == ("bf16-mixed" if bf16 else "32-true")
+
+
+def test_without_a_compiler_it_says_so_and_trains(shell, monkeypatch, capsys):
+    monkeypatch.chdir(shell.folder)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert not machine.has_compiler()
+    assert main(["fit", "--data.corpus=text.txt", *TINY, "--model.compile=true"]) == 0
+    assert "not compiled: there is no C++ compiler" in capsys.readouterr().out
+
+
+def test_emulated_bf16_is_said(shell, monkeypatch, capsys):
+    monkeypatch.chdir(shell.folder)
+    monkeypatch.setattr(machine, "computes_bf16", lambda accelerator="auto": False)
+    assert main(["fit", "--data.corpus=text.txt", *TINY, "--trainer.precision=bf16-mixed"]) == 0
+    assert "no bf16 arithmetic here" in capsys.readouterr().out
+
+
+def test_compiled_training_is_training(shell, monkeypatch):
+    """Same losses, to what reordered fp32 sums allow, with the same dropout; and plain checkpoint keys."""
+    if not machine.has_compiler():
+        pytest.skip("no C++ compiler")
+    monkeypatch.chdir(shell.folder)
+    recipe = ["fit", "--data.corpus=text.txt", *TINY, "--model.network=ModernGPT", "--model.network.dropout=0.2"]
+    losses = {}
+    for name in ("eager", "compiled"):
+        assert main([*recipe, f"--name={name}", f"--model.compile={name == 'compiled'}"]) == 0
+        contents = torch.load(f"runs/{name}/version_0/checkpoints/last.ckpt", weights_only=True)
+        losses[name] = next(s["best_model_score"] for k, s in contents["callbacks"].items() if "ModelCheckpoint" in k)
+        assert not any("_orig_mod" in key for key in contents["state_dict"])
+    torch.testing.assert_close(losses["compiled"], losses["eager"], atol=1e-4, rtol=0)
