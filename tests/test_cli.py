@@ -11,7 +11,7 @@ from conftest import TEXT, TINY
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lightning_gpt
-from lightning_gpt.cli import main
+from lightning_gpt.cli import COMMANDS, main
 from lightning_gpt.commands.lightning import RunCLI
 
 
@@ -218,9 +218,9 @@ def test_data_prepares_and_tells(shell, capsys, monkeypatch):
 
 def test_help(shell, capsys):
     out = shell("--help").stdout
-    for command in ("fit", "validate", "test", "predict", "generate", "data", "ladder"):
+    for command in COMMANDS:
         assert f"\n  {command} " in out
-    for command in ("fit", "validate", "generate", "data", "ladder"):
+    for command in ("fit", "validate", "generate", "data", "ladder", "bench", "verify-resume"):
         with pytest.raises(SystemExit, match="0"):
             main([command, "--help"])
         assert "--" in capsys.readouterr().out

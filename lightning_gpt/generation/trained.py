@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from lightning_gpt import checkpoint
 from lightning_gpt.checkpoint import Record
 from lightning_gpt.errors import UserError
-from lightning_gpt.generation.decoding import decode, evaluating
+from lightning_gpt.generation.decoding import decode, evaluating, for_decoding
 from lightning_gpt.ladder import Network
 from lightning_gpt.runs import find_checkpoint
 from lightning_gpt.text import IGNORE, HeldOutBlocks, Vocabulary
@@ -202,4 +202,4 @@ def load(path: str | Path = "best", device: str | torch.device = "cpu", runs_dir
         network = record.build(weights)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         raise UserError(f"{file} is damaged: its weights do not fit the network it names") from error
-    return TrainedGPT(network.to(place), Vocabulary(record.vocabulary), record)
+    return TrainedGPT(for_decoding(network.to(place)), Vocabulary(record.vocabulary), record)

@@ -3,12 +3,14 @@
 Legend: B rows of a batch, T block size, N characters of the text.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 
 import numpy as np
 import torch
 from torch import Tensor
 
+RELEASE_EVERY = 16  # batches: a read maps 64 KiB around it, which must not add up to the whole text
 IGNORE = -100  # target of a place where there is no character; cross entropy's own word for it
 
 
@@ -26,10 +28,18 @@ class TrainingBlocks:
         seed: of the whole run.
         rank: which part of each global batch is drawn.
         first: number of the batch that iteration begins with.
+        release: called now and then while iterating, see `Tokens.release`.
     """
 
     def __init__(
-        self, ids: np.ndarray, block_size: int, batch_size: int, seed: int = 1337, rank: int = 0, first: int = 0
+        self,
+        ids: np.ndarray,
+        block_size: int,
+        batch_size: int,
+        seed: int = 1337,
+        rank: int = 0,
+        first: int = 0,
+        release: Callable[[], None] = lambda: None,
     ) -> None:
         assert len(ids) > block_size, (len(ids), block_size)
         self.ids = ids
@@ -38,6 +48,7 @@ class TrainingBlocks:
         self.seed = seed
         self.rank = rank
         self.first = first
+        self.release = release
         self._window = np.arange(block_size + 1)
 
     def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
@@ -51,10 +62,10 @@ class TrainingBlocks:
         return blocks[:, :-1], blocks[:, 1:]
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        k = self.first
-        while True:
+        for k in count(self.first):
             yield self[k]
-            k += 1
+            if k % RELEASE_EVERY == 0:
+                self.release()
 
 
 def batch_seed(seed: int, k: int) -> int:
@@ -80,16 +91,25 @@ class HeldOutBlocks:
         block_size: T.
         rank: of this process.
         ranks: how many processes share the text.
+        release: as for `TrainingBlocks`.
     """
 
     TOKENS = 16_384  # characters of a batch: fills a CPU's caches or a GPU; no choice of the user changes the loss
 
-    def __init__(self, ids: np.ndarray, block_size: int, rank: int = 0, ranks: int = 1) -> None:
+    def __init__(
+        self,
+        ids: np.ndarray,
+        block_size: int,
+        rank: int = 0,
+        ranks: int = 1,
+        release: Callable[[], None] = lambda: None,
+    ) -> None:
         assert len(ids) > 1, len(ids)
         self.ids = ids
         self.block_size = block_size
         self.rank = rank
         self.ranks = ranks
+        self.release = release
         blocks = -(-(len(ids) - 1) // block_size)
         self.batch_size = min(blocks, max(1, self.TOKENS // block_size))
         self._batches = -(-blocks // self.batch_size)
@@ -112,3 +132,5 @@ class HeldOutBlocks:
                 torch.from_numpy(x).view(self.batch_size, self.block_size),
                 torch.from_numpy(y).view(self.batch_size, self.block_size),
             )
+            if i % RELEASE_EVERY == 0:
+                self.release()

@@ -3,6 +3,7 @@
 import codecs
 import io
 import json
+import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ class Tokens:
     """A corpus as numbers.
 
     Attributes:
-        ids: (N,), a read-only memory map of uint8, uint16 or uint32.
+        ids: (N,), uint8, uint16 or uint32: the prepared file, mapped and read-only.
         vocabulary: what the numbers stand for.
         corpus: the text's name.
         sha256: fingerprint of the text's bytes.
@@ -39,6 +40,12 @@ class Tokens:
     corpus: str
     sha256: str
     remarks: tuple[str, ...]
+    file: mmap.mmap
+
+    def release(self) -> None:
+        """Gives back the memory of what was read so far; the operating system reads it again where it is needed."""
+        if hasattr(self.file, "madvise"):  # not on Windows
+            self.file.madvise(mmap.MADV_DONTNEED)
 
 
 def prepare(corpus: Corpus, folder: str | Path) -> Tokens:
@@ -60,8 +67,10 @@ def prepare(corpus: Corpus, folder: str | Path) -> Tokens:
             card = _write(corpus, ids_path, card_path)
         except OSError as error:
             raise UserError(f"can't keep the prepared text in {folder}: {error.strerror or error}") from error
-    ids = np.memmap(ids_path, dtype=card["dtype"], mode="r")
-    return Tokens(ids, Vocabulary(card["vocabulary"]), corpus.name, sha256, tuple(card["remarks"]))
+    with ids_path.open("rb") as file:
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    ids = np.frombuffer(mapped, dtype=card["dtype"])
+    return Tokens(ids, Vocabulary(card["vocabulary"]), corpus.name, sha256, tuple(card["remarks"]), mapped)
 
 
 def _read_card(card_path: Path, ids_path: Path) -> dict[str, Any] | None:

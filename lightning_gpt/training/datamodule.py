@@ -92,13 +92,20 @@ class CharDataModule(LightningDataModule):
         done = self.trainer.fit_loop.epoch_loop.batch_progress.total  # as the checkpoint counted them
         first: int = done.processed  # type: ignore[attr-defined]
         return TrainingBlocks(
-            self.train_ids, self.block_size, self.batch_size, self.seed, self.trainer.global_rank, first
+            self.train_ids,
+            self.block_size,
+            self.batch_size,
+            self.seed,
+            self.trainer.global_rank,
+            first,
+            self.tokens.release,
         )
 
     def val_dataloader(self) -> HeldOutBlocks:
         """The held-out text, every target once."""
         assert self.trainer is not None
-        return HeldOutBlocks(self.val_ids, self.block_size, self.trainer.global_rank, self.trainer.world_size)
+        rank, ranks = self.trainer.global_rank, self.trainer.world_size
+        return HeldOutBlocks(self.val_ids, self.block_size, rank, ranks, self.tokens.release)
 
     test_dataloader = val_dataloader
     predict_dataloader = val_dataloader

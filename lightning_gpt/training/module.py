@@ -165,7 +165,13 @@ class LanguageModel(LightningModule):
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Dropout's draws, too, are a pure function of (seed, batch, rank): a resumed run repeats them."""
-        torch.manual_seed(batch_seed(self.data.seed + 1 + self.global_rank, batch_idx))
+        seed = batch_seed(self.data.seed + 1 + self.global_rank, batch_idx)
+        # not torch.manual_seed, which asks every kind of device there may be: 1 ms a step
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
+        elif self.device.type == "mps":
+            torch.mps.manual_seed(seed)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """The batch's mean loss, in nats per character."""
