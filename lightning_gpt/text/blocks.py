@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-RELEASE_EVERY = 16  # batches: a read maps 64 KiB around it, which must not add up to the whole text
 IGNORE = -100  # target of a place where there is no character; cross entropy's own word for it
 
 
@@ -28,7 +27,7 @@ class TrainingBlocks:
         seed: of the whole run.
         rank: which part of each global batch is drawn.
         first: number of the batch that iteration begins with.
-        release: called now and then while iterating, see `Tokens.release`.
+        release: called after each batch, see `Tokens.release`.
     """
 
     def __init__(
@@ -64,8 +63,7 @@ class TrainingBlocks:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for k in count(self.first):
             yield self[k]
-            if k % RELEASE_EVERY == 0:
-                self.release()
+            self.release()  # a read maps up to megabytes around it, which must not add up to the whole text
 
 
 def batch_seed(seed: int, k: int) -> int:
@@ -132,5 +130,4 @@ class HeldOutBlocks:
                 torch.from_numpy(x).view(self.batch_size, self.block_size),
                 torch.from_numpy(y).view(self.batch_size, self.block_size),
             )
-            if i % RELEASE_EVERY == 0:
-                self.release()
+            self.release()
