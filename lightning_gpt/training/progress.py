@@ -103,10 +103,12 @@ class Speed(Callback):
         if not self._rates:
             return
         rate = statistics.median(self._rates)
-        pl_module.print(
-            f"\nspeed    {rate:,.0f} characters/s, {rate * self._flops / 1e9:,.0f} GFLOP/s: "
-            f"{rate * self._flops / self._peak:.0%} of the {self._peak / 1e9:,.0f} of a large matrix product here"
+        work = rate * self._flops
+        share = (
+            f", {work / 1e9:,.0f} GFLOP/s: {work / self._peak:.0%} of the {self._peak / 1e9:,.0f} of a large matrix "
+            "product here"
         )
+        pl_module.print(f"\nspeed    {rate:,.0f} characters/s{share if work else ''}")
 
     def _stop_clock(self) -> None:
         now = time.perf_counter()
