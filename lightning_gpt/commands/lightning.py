@@ -179,16 +179,18 @@ class RunCLI(LightningCLI):
         differ = self.differences(folder)
         where = f"{folder} was interrupted after step {step:,} of {options.trainer.max_steps:,}"
         if options.resume == "ask":
-            if differ or not (
-                sys.stdin.isatty() and input(f"{where}: go on with it? [Y/n] ").lower() in ("", "y", "yes")
-            ):
+            if differ or not sys.stdin.isatty():
                 return
+            if input(f"{where}: go on with it? [Y/n] ").strip().lower() not in ("", "y", "yes"):
+                return
+            sys.argv.append(f"--ckpt_path={last}")  # Lightning starts further ranks with it, and they must not ask
         elif differ:
             raise UserError(
                 f"{where.partition(' of ')[0]}, with another configuration ({'; '.join(differ)}): give that one, "
                 "or --resume never to begin anew"
             )
-        print(f"goes on with {folder} behind step {step:,}; --resume never begins anew")
+        if is_rank_zero():
+            print(f"goes on with {folder} behind step {step:,}; --resume never begins anew")
         options.ckpt_path = str(last)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
@@ -328,11 +330,6 @@ def run_config(folder: Path) -> dict[str, Any]:
 def is_rank_zero() -> bool:
     """Whether this process is the first of its run, or the only one; asked before there is a strategy."""
     return not any(int(os.environ.get(name, 0)) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
-
-
-def agrees(question: str) -> bool:
-    """Whether the answer is yes, or just Enter."""
-    return input(question).strip().lower() in ("", "y", "yes")
 
 
 def as_list(value: Any) -> list[Any]:

@@ -1,6 +1,7 @@
 """A run that was interrupted is found again; one that was configured otherwise is not taken for it."""
 
 import re
+import sys
 
 import pytest
 import torch
@@ -62,11 +63,13 @@ def test_ask_without_a_terminal_begins_anew(interrupted):
 @pytest.mark.parametrize(("answer", "versions"), [("", 1), ("n", 2)])
 def test_ask(interrupted, monkeypatch, answer, versions):
     asked = []
+    monkeypatch.setattr("sys.argv", sys.argv[:1])
     monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or answer)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     assert main([*FIT, "--resume=ask"]) == 0
     assert re.search(r"version_0 was interrupted after step 20 of 20: go on with it\?", asked[0])
     assert len(list(interrupted.parent.iterdir())) == versions
+    assert sys.argv[1:] == (["--ckpt_path=runs/gpt/version_0/checkpoints/last.ckpt"] if versions == 1 else [])
 
 
 def test_two_runs_do_not_write_to_one_folder(interrupted, capsys):
