@@ -68,7 +68,8 @@ def test_two_nodes_one_of_which_dies(shell):
         run = ["--nnodes=2", "--nproc-per-node=1", "--max-restarts=3", *rendezvous, "-m", "lightning_gpt"]
         return subprocess.Popen(
             [sys.executable, "-m", "torch.distributed.run", *run, "fit", *recipe, f"--name={name}", "--resume=auto"],
-            cwd=shell.folder, env=shell.environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            cwd=shell.folder, env=shell.environment(TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1"), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
 
     for name in ("whole", "broken"):
