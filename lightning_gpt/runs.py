@@ -4,6 +4,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from lightning_gpt.errors import UserError
 
 BY_NAME = ("best", "last")
@@ -61,6 +63,12 @@ def run_folder(checkpoint: Path) -> Path | None:
     """The run that a checkpoint belongs to, if it still lies where its run put it."""
     folder = checkpoint.resolve().parent
     return folder.parent if folder.name == "checkpoints" and (folder.parent / "config.yaml").is_file() else None
+
+
+def run_config(folder: Path) -> dict[str, Any]:
+    """The configuration that the run in `folder` saved."""
+    config: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    return config
 
 
 def logged(folder: Path) -> dict[str, list[tuple[int, Any]]]:

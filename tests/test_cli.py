@@ -63,15 +63,29 @@ def test_a_run_leaves_what_it_promises(trained):
     assert "Traceback" not in trained.log.stderr and "Tip" not in out + trained.log.stderr
 
 
-def test_its_curves_and_samples_are_in_tensorboard(trained):
-    events = EventAccumulator(str(trained.run)).Reload()
+def test_its_page_in_tensorboard_is_complete(trained):
+    events = EventAccumulator(str(trained.run), {"images": 0, "tensors": 0}).Reload()
     tags = events.Tags()
-    wanted = {"train/loss", "val/loss", "val/bits_per_char", "val/perplexity", "lr", "grad_norm", "speed/chars_per_s"}
-    assert wanted <= set(tags["scalars"])
-    assert len(events.Scalars("val/loss")) == 2
+    assert set(tags["scalars"]) == {
+        "loss/train", "loss/val", "loss/uniform", "loss/unigram", "loss/bigram", "loss/5-gram",
+        "val/bits_per_char", "val/perplexity", "val/best_loss", "speed/chars_per_s", "speed/mfu", "optim/lr",
+        "optim/grad_norm", "novelty/longest_copied", "novelty/share_copied",
+    }  # fmt: skip
+    losses = [event.value for event in events.Scalars("loss/val")]
+    assert len(losses) == 2 and [e.step for e in events.Scalars("loss/5-gram")] == [0, 9, 19]
+    assert [event.value for event in events.Scalars("val/best_loss")] == [losses[0], min(losses)]
     (sample,) = [tag for tag in tags["tensors"] if tag.startswith("sample/")]
     texts = [event.tensor_proto.string_val[0].decode() for event in events.Tensors(sample)]
     assert len(texts) == 2 and all(line.startswith("    ") for text in texts for line in text.split("\n"))
+    (card,) = [event.tensor_proto.string_val[0].decode() for event in events.Tensors("run/text_summary")]
+    assert all(f"    {word} " in card for word in ("text", "network", "machine", "command", "code")), card
+    assert set(tags["images"]) == {f"attention_block_{i}/head_{j}" for i in (1, 2) for j in (1, 2)}
+    assert tags["graph"] and len(events.Images("attention_block_1/head_1")) == 2
+    assert events.PluginTagToContent("custom_scalars") and events.PluginTagToContent("hparams")
+    points, names = (next(trained.run.glob(f"*/*/{name}.tsv")).read_text() for name in ("tensors", "metadata"))
+    assert names.splitlines()[:2] == ["character\tclass", "'\\n'\tline break"]
+    assert len(points.splitlines()) == len(names.splitlines()) - 1 == len(set(TEXT))
+    assert sorted(path.name for path in trained.run.iterdir() if path.suffix == ".yaml") == ["config.yaml"]
 
 
 def test_validate_agrees_with_what_was_logged(trained, monkeypatch, capsys):
@@ -184,7 +198,7 @@ def test_ctrl_c_saves_and_the_run_goes_on_exactly(shell):
     whole, broken = (shell.folder / f"runs/{name}/version_0" for name in ("whole", "broken"))
     assert_same(whole / "checkpoints/last.ckpt", broken / "checkpoints/last.ckpt")
     assert [p.name for p in broken.parent.iterdir()] == ["version_0"]
-    curves = [EventAccumulator(str(run)).Reload().Scalars("val/loss") for run in (whole, broken)]
+    curves = [EventAccumulator(str(run)).Reload().Scalars("loss/val") for run in (whole, broken)]
     whole, broken = ([(event.step, event.value) for event in curve] for curve in curves)
     assert whole == broken and len(whole) == 4
 

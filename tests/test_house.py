@@ -21,7 +21,7 @@ ALLOWED = {
     "runs": LEAVES,
     "generation": LEAVES | {"ladder", "text", "checkpoint", "runs"},
     "pictures": set(),
-    "training": LEAVES | {"machine", "ladder", "text", "checkpoint", "generation"},
+    "training": LEAVES | {"machine", "ladder", "text", "checkpoint", "generation", "pictures"},
     "benchmark": LEAVES | {"ladder", "text"},
     "commands": LEAVES
     | {"machine", "benchmark", "ladder", "text", "checkpoint", "runs", "generation", "pictures", "training"},

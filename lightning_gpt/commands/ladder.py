@@ -12,14 +12,14 @@ from typing import Any
 from lightning_gpt import checkpoint
 from lightning_gpt.commands import lightning
 from lightning_gpt.commands.parsing import parse_some
+from lightning_gpt.commands.texts import RunText
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.generation import load
 from lightning_gpt.ladder import RUNGS, OneHead
-from lightning_gpt.pictures import draw_attention, draw_ladder
-from lightning_gpt.runs import logged, newest_last
-from lightning_gpt.text import find_corpus, prepare
-from lightning_gpt.text.baselines import MOST_PAIRED, bigram_loss, uniform_loss, unigram_loss
+from lightning_gpt.ladder.maps import attention_maps
+from lightning_gpt.pictures import draw_attention, draw_ladder, png
+from lightning_gpt.runs import logged, newest_last, run_config
 from lightning_gpt.training.module import NATS_PER_BIT
 
 LINE = "We know, "  # of the first page: what rung 3's head looks at in it is drawn
@@ -128,7 +128,7 @@ def row_of(number: int, name: str, home: Path) -> Row:
 
 def val_curve(last: Path) -> list[tuple[int, float]]:
     """(steps done, val/loss) of the run, from its TensorBoard events."""
-    return [(step + 1, value) for step, value in logged(last.parent.parent)["val/loss"]]
+    return [(step + 1, value) for step, value in logged(last.parent.parent)["loss/val"]]
 
 
 def report(recipes: dict[int, Path], folder: Path) -> None:
@@ -139,7 +139,7 @@ def report(recipes: dict[int, Path], folder: Path) -> None:
         last = newest_last(folder / config.stem)
         assert last is not None
         curves[config.stem] = val_curve(last)
-        data = lightning.run_config(last.parent.parent)["data"]
+        data = run_config(last.parent.parent)["data"]
         if RUNGS[number - 1].network is OneHead:
             keep(folder / "attention.png", png(attention_map(last)))
     table = markdown(rows)
@@ -149,7 +149,7 @@ def report(recipes: dict[int, Path], folder: Path) -> None:
     writer.writerows(asdict(row) for row in rows)
     keep(folder / "table.md", table.encode())
     keep(folder / "table.csv", text.getvalue().encode())
-    keep(folder / "ladder.png", png(draw_ladder(curves, baselines(data))))
+    keep(folder / "ladder.png", png(draw_ladder(curves, RunText(data).baselines())))
     print(f"\n{table}\ntable, picture and curves are in {folder}/")
 
 
@@ -167,35 +167,12 @@ def markdown(rows: Sequence[Row]) -> str:
     return head + "".join(lines)
 
 
-def baselines(data: dict[str, Any]) -> dict[str, float]:
-    """The flat lines of the picture, for the text and the split of a run's `data` section."""
-    corpus = find_corpus(data["corpus"], data["data_dir"], data["offline_corpus"])
-    tokens = prepare(corpus, Path(data["data_dir"]) / "prepared")
-    n, size = int(data["train_fraction"] * len(tokens.ids)), len(tokens.vocabulary)
-    train, val = tokens.ids[:n], tokens.ids[n:]
-    lines = {"uniform": uniform_loss(size), "unigram counts": unigram_loss(train, val, size)}
-    if size <= MOST_PAIRED:
-        lines["bigram counts"] = bigram_loss(train, val, size)
-    return lines
-
-
 def attention_map(last: Path) -> Any:
     """What the head of a trained rung 3 looks at in a line of Shakespeare, a block long."""
-    import torch
-
     gpt = load(last)
-    assert isinstance(gpt.network, OneHead)
     ids = gpt.vocabulary.encode(LINE, unknown="skip")[: gpt.network.block_size]
-    with torch.no_grad():
-        weights = gpt.network.head.weights(gpt.network.embed(ids[None]))[0]
-    return draw_attention(weights, gpt.vocabulary.decode(ids), "rung 3: what its one head looks at")
-
-
-def png(figure: Any) -> bytes:
-    """A figure as the bytes of a PNG."""
-    image = io.BytesIO()
-    figure.savefig(image, dpi=110)
-    return image.getvalue()
+    maps = attention_maps(gpt.network, ids)[0].numpy()
+    return draw_attention(maps, gpt.vocabulary.decode(ids), "rung 3: what its one head looks at")
 
 
 def keep(path: Path, contents: bytes) -> None:

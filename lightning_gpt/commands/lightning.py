@@ -17,25 +17,26 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from lightning_gpt import checkpoint
 from lightning_gpt.commands.parsing import parse, parse_some
-from lightning_gpt.commands.programs import program_name, tensorboard_name
+from lightning_gpt.commands.programs import command, program_name, tensorboard_name, version
 from lightning_gpt.commands.resume import differences, unfinished
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import held
 from lightning_gpt.ladder import RUNGS
 from lightning_gpt.machine import best_precision, on_gpu
-from lightning_gpt.runs import find_checkpoint, new_version, run_folder
+from lightning_gpt.runs import find_checkpoint, new_version, run_config, run_folder
 from lightning_gpt.training import (
     AdamW,
+    Board,
     CharDataModule,
     Finite,
     LanguageModel,
     LastCheckpoint,
     Muon,
     Overfitting,
+    Page,
     ProgressBar,
     RunLog,
     SafeCheckpointIO,
@@ -204,7 +205,7 @@ class RunCLI(LightningCLI):
         callbacks = [*as_list(given.callbacks), *([ProgressBar()] if bar else [])]
         kwargs |= {"enable_progress_bar": bar, "plugins": [*as_list(given.plugins), SafeCheckpointIO()]}
         if self.only == "fit":
-            callbacks += [Speed(), RunLog(), Finite()]
+            callbacks += [Speed(), RunLog(command(), version()), Finite(), Page()]
             if given.logger is False:  # a run without a folder keeps nothing
                 kwargs["enable_checkpointing"] = False
             elif given.enable_checkpointing is not False:
@@ -242,7 +243,7 @@ class RunCLI(LightningCLI):
                     f"{now[:12]}…): bring the old text back, or --resume never to begin anew"
                 )
 
-    def logger(self) -> TensorBoardLogger:
+    def logger(self) -> Board:
         """TensorBoard in the run's folder: a new version, or the one that its own last.ckpt goes on in.
 
         Raises:
@@ -260,7 +261,7 @@ class RunCLI(LightningCLI):
                 warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
         if "version" not in kwargs and is_rank_zero():
             kwargs["version"] = new_version(home).name
-        return TensorBoardLogger(home.parent, name=home.name, **kwargs)
+        return Board(home.parent, name=home.name, **kwargs)
 
     # --------------------------------------------------------------------------------------- what is done and said
 
@@ -319,12 +320,6 @@ class RunCLI(LightningCLI):
 def run(subcommand: str, args: list[str]) -> None:
     """Runs fit, validate, test or predict with the command line's arguments."""
     RunCLI(subcommand, args).start()
-
-
-def run_config(folder: Path) -> dict[str, Any]:
-    """The configuration that the run in `folder` saved."""
-    config: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    return config
 
 
 def is_rank_zero() -> bool:

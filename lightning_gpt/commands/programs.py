@@ -1,9 +1,13 @@
-"""How this program and its companion were called, as they can be typed again."""
+"""How this program and its companion were called, as they can be typed again, and which version of it runs."""
 
 import os
+import shlex
 import shutil
+import subprocess
 import sys
 from pathlib import Path
+
+from lightning_gpt import __version__
 
 
 def program_name() -> str:
@@ -21,3 +25,20 @@ def tensorboard_name() -> str:
     if program.name == "lightning-gpt":
         return str(program.with_name("tensorboard"))
     return f"{Path(sys.executable).name} -m tensorboard.main"
+
+
+def command() -> str:
+    """What was typed."""
+    return f"{program_name()} {shlex.join(sys.argv[1:])}"
+
+
+def version() -> str:
+    """This program's version, with the git commit where it runs from a checkout."""
+    said = f"lightning-gpt {__version__}"
+    here = Path(__file__).parent
+    try:
+        git = ["git", "-C", str(here), "describe", "--always", "--dirty=, changed since", "--exclude=*", "--abbrev=12"]
+        commit = subprocess.run(git, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return said
+    return f"{said}, git commit {commit}"

@@ -30,7 +30,7 @@ class CausalSelfAttention(nn.Module):
 
     def heads(self, x: Tensor, start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """x (B, T, C), its first row at position `start`, to queries, keys and values, each (B, H, T, D)."""
-        q, k, v = self.split(self.qkv(x))
+        q, k, v = self.split(self.qkv(x)).unbind()
         return q, k, v
 
     def split(self, qkv: Tensor) -> Tensor:
@@ -47,12 +47,13 @@ class CausalSelfAttention(nn.Module):
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
         """x (B, T, C) to (B, T, C)."""
-        q, k, v = self.heads(x, start=cache.length if cache else 0)
+        start = cache.length if cache else 0
+        q, k, v = self.heads(x, start)
         if cache is not None:
             k, v = cache.extend(self, k, v)
         dropout = self.weight_dropout if self.training else 0.0
-        # a single query is the newest character and may look at all
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=q.shape[2] > 1)  # (B, H, T, D)
+        # behind a cache there is a single query, the newest character, and it may look at all
+        y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=start == 0)  # (B, H, T, D)
         return self.dropout(self.projection(y.transpose(1, 2).flatten(2)))  # (B, T, C)
 
 

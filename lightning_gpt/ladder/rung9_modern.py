@@ -48,10 +48,10 @@ class ShortConvolution(nn.Module):
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
         """x (B, T, C) to (B, T, C)."""
-        T, width = x.shape[1], len(self.weight)
+        T, width = x.shape[1], self.weight.shape[0]
         seen = x if cache is None else cache.extend(self, x)[0]
         seen = F.pad(seen, (0, 0, width - 1, 0))[:, -(T + width - 1) :]  # (B, T + width - 1, C)
-        for back, weight in enumerate(self.weight):
+        for back, weight in enumerate(self.weight.unbind()):
             x = x + weight * seen[:, width - 1 - back :][:, :T]
         return x
 

@@ -1,6 +1,7 @@
-"""From numbers to pictures, by matplotlib. Knows nothing of training; draws what it is given."""
+"""From numbers to pictures. Knows nothing of training; draws what it is given."""
 
 from lightning_gpt.pictures.attention import draw_attention
 from lightning_gpt.pictures.ladder import draw_ladder
+from lightning_gpt.pictures.png import png
 
-__all__ = ["draw_attention", "draw_ladder"]
+__all__ = ["draw_attention", "draw_ladder", "png"]

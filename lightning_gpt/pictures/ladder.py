@@ -1,20 +1,23 @@
 """The ladder in one picture: how each rung learned, and the staircase of where they ended."""
 
+import io
 from collections.abc import Mapping, Sequence
 
-import matplotlib
-from matplotlib.figure import Figure
+from PIL import Image
 
 Curve = Sequence[tuple[int, float]]  # (step, held-out loss in nats per character)
 
 
-def draw_ladder(curves: Mapping[str, Curve], baselines: Mapping[str, float]) -> Figure:
+def draw_ladder(curves: Mapping[str, Curve], baselines: Mapping[str, float]) -> Image.Image:
     """The held-out loss of each rung over its steps, and the last of them as stairs, with baselines as flat lines.
 
     Args:
         curves: by the rung's label, in order.
         baselines: nats per character, by name.
     """
+    import matplotlib
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(11, 5), layout="constrained", facecolor="white")
     over_time, stairs = figure.subplots(1, 2, sharey=True, width_ratios=(5, 4))
     shades = matplotlib.colormaps["viridis"]  # in order of lightness, not by hue alone; its palest end is left out
@@ -43,4 +46,6 @@ def draw_ladder(curves: Mapping[str, Curve], baselines: Mapping[str, float]) -> 
     over_time.set_ylim(lowest - 0.15, max([*baselines.values(), 4.0]) + 0.2)
     for axes in (over_time, stairs):
         axes.spines[["top", "right"]].set_visible(False)
-    return figure
+    file = io.BytesIO()
+    figure.savefig(file, dpi=110)
+    return Image.open(file)

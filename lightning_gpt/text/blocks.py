@@ -28,6 +28,9 @@ class TrainingBlocks:
         rank: which part of each global batch is drawn.
         first: number of the batch that iteration begins with.
         release: called after each batch, see `Tokens.release`.
+        noise: share of x that is replaced by characters drawn from anywhere in the text; y stays as it is. What was
+            read can then not be learned by heart: "Data Noising as Smoothing in Neural Network Language Models", Xie et
+            al. 2017.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class TrainingBlocks:
         rank: int = 0,
         first: int = 0,
         release: Callable[[], None] = lambda: None,
+        noise: float = 0.0,
     ) -> None:
         assert len(ids) > block_size, (len(ids), block_size)
         self.ids = ids
@@ -48,6 +52,7 @@ class TrainingBlocks:
         self.rank = rank
         self.first = first
         self.release = release
+        self.noise = noise
         self._window = np.arange(block_size + 1)
 
     def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
@@ -58,7 +63,17 @@ class TrainingBlocks:
             len(self.ids) - self.block_size, ((self.rank + 1) * self.batch_size,), generator=generator
         )[-self.batch_size :]
         blocks = torch.from_numpy(self.ids[offsets.numpy()[:, None] + self._window].astype(np.int64))  # (B, T + 1)
-        return blocks[:, :-1], blocks[:, 1:]
+        x, y = blocks[:, :-1], blocks[:, 1:]
+        return (self._noised(x, k) if self.noise else x), y
+
+    def _noised(self, x: Tensor, k: int) -> Tensor:
+        generator = torch.Generator().manual_seed(2**32 + batch_seed(self.seed, k))  # not the one of any offsets
+        # as the offsets are: the ranks before this one change nothing but where its own draws begin
+        shape = ((self.rank + 1) * self.batch_size, self.block_size, 2)
+        drawn = torch.rand(shape, generator=generator, dtype=torch.float64)[-self.batch_size :]
+        places = (drawn[..., 1] * len(self.ids)).long()
+        characters = torch.from_numpy(self.ids[places.numpy()].astype(np.int64))
+        return torch.where(drawn[..., 0] < self.noise, characters, x)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for k in count(self.first):

@@ -42,6 +42,11 @@ class Tokens:
     remarks: tuple[str, ...]
     file: mmap.mmap
 
+    def split(self, train_fraction: float) -> tuple[np.ndarray, np.ndarray]:
+        """The first part of the text, to train on, and the rest, held out."""
+        n = int(train_fraction * len(self.ids))
+        return self.ids[:n], self.ids[n:]
+
     def release(self) -> None:
         """Gives back the memory of what was read so far; the operating system reads it again where it is needed."""
         if hasattr(self.file, "madvise"):  # not on Windows

@@ -1,5 +1,6 @@
 """Training with Lightning: the data, the module, and what a run shows and keeps."""
 
+from lightning_gpt.training.board import Board, Page
 from lightning_gpt.training.checkpoints import LastCheckpoint, SafeCheckpointIO, best_checkpoint
 from lightning_gpt.training.datamodule import CharDataModule
 from lightning_gpt.training.health import Finite, Overfitting
@@ -11,6 +12,7 @@ from lightning_gpt.training.schedule import Schedule
 
 __all__ = [
     "AdamW",
+    "Board",
     "CharDataModule",
     "Finite",
     "LanguageModel",
@@ -18,6 +20,7 @@ __all__ = [
     "Muon",
     "OptimizerRecipe",
     "Overfitting",
+    "Page",
     "ProgressBar",
     "RunLog",
     "SafeCheckpointIO",

@@ -7,6 +7,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.text import HeldOutBlocks, Tokens, TrainingBlocks, find_corpus, prepare
+from lightning_gpt.text.baselines import baselines
 
 
 class CharDataModule(LightningDataModule):
@@ -16,6 +17,8 @@ class CharDataModule(LightningDataModule):
         corpus: `tinyshakespeare`, `python-docs`, or a path to a UTF-8 text file or a folder of .txt files.
         block_size: context length T, in characters.
         batch_size: blocks of a training batch, on each device.
+        noise: share of the characters read in training that are replaced by random ones of the text: against learning
+            it by heart, where a run makes many passes over a short text.
         train_fraction: the first part of the text that is trained on; the rest is held out.
         seed: of the training blocks; linked to --seed_everything.
         data_dir: the folder that fetched and prepared texts are kept in.
@@ -27,6 +30,7 @@ class CharDataModule(LightningDataModule):
         corpus: str = "tinyshakespeare",
         block_size: int = 64,
         batch_size: int = 12,
+        noise: float = 0.0,
         train_fraction: float = 0.9,
         seed: int = 1337,
         data_dir: str = "data",
@@ -38,13 +42,17 @@ class CharDataModule(LightningDataModule):
                 raise UserError(f"data.{name} must be at least 1, not {value}")
         if not 0.0 < train_fraction < 1.0:
             raise UserError(f"data.train_fraction must lie between 0 and 1, not {train_fraction}")
+        if not 0.0 <= noise < 1.0:
+            raise UserError(f"data.noise must be in [0, 1), not {noise}")
         self.corpus = corpus
         self.block_size = block_size
         self.batch_size = batch_size
+        self.noise = noise
         self.train_fraction = train_fraction
         self.seed = seed
         self.data_dir = data_dir
         self.offline_corpus = offline_corpus
+        self._baselines: dict[str, float] | None = None
         self._prepared: Tokens | None = None
         self._tokens: Tokens | None = None  # the same, once it is known to be long enough
 
@@ -62,7 +70,7 @@ class CharDataModule(LightningDataModule):
         if corpus.instead_of:
             shout(f"NOT {corpus.instead_of}: this run reads the stand-in {corpus.name}")
             self.corpus = corpus.name
-        self._prepared = prepare(corpus, Path(self.data_dir) / "prepared")
+        self._prepared = prepare(corpus, self.prepared_dir)
 
     def setup(self, stage: str) -> None:
         """Maps the prepared text and splits it.
@@ -76,8 +84,7 @@ class CharDataModule(LightningDataModule):
             self.prepare_data()
         tokens = self._prepared
         assert tokens is not None
-        n = int(self.train_fraction * len(tokens.ids))
-        self.train_ids, self.val_ids = tokens.ids[:n], tokens.ids[n:]
+        self.train_ids, self.val_ids = tokens.split(self.train_fraction)
         for split, ids in {"training": self.train_ids, "held-out": self.val_ids}.items():
             if len(ids) < self.block_size + 1:
                 raise UserError(
@@ -85,6 +92,17 @@ class CharDataModule(LightningDataModule):
                     f"{self.block_size + 1}; take a longer text or a smaller --data.block_size"
                 )
         self._tokens = tokens
+
+    def baselines(self) -> dict[str, float]:
+        """What counting alone reaches on the held-out text, in nats per character; see `text.baselines`."""
+        if self._baselines is None:
+            self._baselines = baselines(self.tokens, self.train_fraction, self.prepared_dir)
+        return self._baselines
+
+    @property
+    def prepared_dir(self) -> Path:
+        """Where prepared texts are kept."""
+        return Path(self.data_dir) / "prepared"
 
     def train_dataloader(self) -> TrainingBlocks:
         """Endless batches, beginning with the one that a resumed run is due."""
@@ -99,6 +117,7 @@ class CharDataModule(LightningDataModule):
             self.trainer.global_rank,
             first,
             self.tokens.release,
+            self.noise,
         )
 
     def val_dataloader(self) -> HeldOutBlocks:

@@ -25,6 +25,7 @@ from lightning_gpt.training.datamodule import CharDataModule
 from lightning_gpt.training.optimizer import AdamW, OptimizerRecipe
 from lightning_gpt.training.schedule import Schedule
 
+PLAIN = ("vocab_size", "block_size", "dropout")
 NATS_PER_BIT = 0.6931471805599453  # ln 2
 
 
@@ -147,6 +148,28 @@ class LanguageModel(LightningModule):
         with FlopCounterMode(display=False) as counter:
             net(ids).sum().backward()
         return counter.get_total_flops() / net.block_size
+
+    def hyperparameters(self) -> dict[str, int | float | str]:
+        """Everything that was chosen for the run, in single values by which runs can be compared."""
+        data, trainer, recipe = self.data, self.trainer, self.optimizer_recipe
+        with torch.device("meta"):
+            net = self.make_checked(data)
+        chosen = {
+            "network": type(net).__name__,
+            # those that every network of its kind has come first in a table that is sorted by name
+            **{x if x.startswith("n_") or x in PLAIN else f"network.{x}": size for x, size in net.sizes.items()},
+            "parameters": sum(p.numel() for p in net.parameters()),
+            "optimizer": type(recipe).__name__,
+            **{f"optimizer.{name}": value for name, value in vars(recipe).items()},
+            **{f"schedule.{name}": value for name, value in vars(self.schedule).items()},
+            "corpus": data.tokens.corpus,
+            "batch_size": data.batch_size * trainer.world_size * trainer.accumulate_grad_batches,
+            "max_steps": trainer.max_steps,
+            "gradient_clip_val": trainer.gradient_clip_val,
+            "precision": trainer.precision,
+            "seed": data.seed,
+        }
+        return {name: x if isinstance(x, int | float) else str(x) for name, x in chosen.items()}
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (B, T) to logits (B, T, V)."""

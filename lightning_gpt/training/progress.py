@@ -9,8 +9,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
 from lightning_gpt import machine
+from lightning_gpt.training.board import write_text
 from lightning_gpt.training.module import NATS_PER_BIT, LanguageModel
-from lightning_gpt.training.samples import write_text
 
 
 class ProgressBar(TQDMProgressBar):
@@ -118,9 +118,16 @@ class Speed(Callback):
 
 
 class RunLog(Callback):
-    """Prints the run's card when it starts and one line a validation."""
+    """Prints the run's card when it starts and one line a validation.
 
-    def __init__(self) -> None:
+    Args:
+        command: what was typed to start the run.
+        version: of the code that runs.
+    """
+
+    def __init__(self, command: str = "", version: str = "") -> None:
+        self.command = command
+        self.version = version
         self._since = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -146,7 +153,9 @@ class RunLog(Callback):
             f"folder   {trainer.log_dir}\n"
         )
         pl_module.print(card)
-        write_text(trainer, "run", card)
+        if trainer.is_global_zero:
+            origin = f"machine  {machine.describe()}\ncommand  {self.command}\ncode     {self.version}\n"
+            write_text(trainer, "run", card + origin)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """step, losses in nats, bits, seconds since the start."""

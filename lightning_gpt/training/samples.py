@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import TensorBoardLogger
 
 from lightning_gpt.generation import TrainedGPT
 from lightning_gpt.generation.decoding import check_options
+from lightning_gpt.text.overlap import MOST, OverlapIndex
+from lightning_gpt.training.board import write_text, writer_of
 from lightning_gpt.training.module import LanguageModel
 
 
 class SampleText(Callback):
     """Continues each prompt with the same seed at every validation, so that only the network's progress shows.
+
+    How much of that is copied from the training text goes to TensorBoard as `novelty/longest_copied` (characters) and
+    `novelty/share_copied`, if the text is one that can be indexed in a moment.
 
     Args:
         prompts: texts to continue; characters that the corpus lacks are left out. None: a line break.
@@ -41,6 +45,7 @@ class SampleText(Callback):
         self.top_p = top_p
         self.seed = seed
         self.preview = preview
+        self._index: OverlapIndex | None = None
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the samples; on rank 0 and during a fit only."""
@@ -53,24 +58,27 @@ class SampleText(Callback):
             return
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
         gpt = TrainedGPT(pl_module.net, pl_module.vocabulary)
+        written = []
         for number, prompt in enumerate(self.prompts):
             known = "".join(c for c in prompt if c in gpt.vocabulary.characters) or gpt.vocabulary.characters[0]
-            text = known + gpt.generate(
-                known, self.max_new_tokens, self.temperature, self.top_k, self.top_p, seed=self.seed
+            written.append(
+                gpt.generate(known, self.max_new_tokens, self.temperature, self.top_k, self.top_p, seed=self.seed)
             )
+            text = known + written[-1]
             write_text(trainer, f"sample/{prompt!r}", text)
             if number == 0 and self.preview:
                 shown = text.strip()[: self.preview].splitlines()
                 pl_module.print("".join(f"    | {line}\n" for line in shown))
+        self._log_novelty(trainer, pl_module, written)
 
-
-def write_text(trainer: Trainer, tag: str, text: str) -> None:
-    """Text under a tag of TensorBoard's text page, at the last step done, counted from 0 as Lightning counts."""
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.experiment.add_text(tag, as_markdown(text), max(trainer.global_step - 1, 0))
-
-
-def as_markdown(text: str) -> str:
-    """Text as a code block, the one form that TensorBoard shows with its line breaks and without styling it."""
-    return "\n".join("    " + line for line in text.split("\n"))
+    def _log_novelty(self, trainer: Trainer, module: LanguageModel, written: list[str]) -> None:
+        writer, text = writer_of(trainer), module.data.train_ids
+        if writer is None or len(text) > MOST:
+            return
+        if self._index is None:
+            self._index = OverlapIndex(text)
+        overlaps = [self._index.of(module.vocabulary.encode(sample).numpy()) for sample in written]
+        step = max(trainer.global_step - 1, 0)
+        writer.add_scalar("novelty/longest_copied", max(overlap.longest for overlap in overlaps), step)
+        # of texts of one length
+        writer.add_scalar("novelty/share_copied", sum(overlap.share for overlap in overlaps) / len(overlaps), step)

@@ -27,7 +27,7 @@ def test_a_difference_is_found(tmp_path, trained, monkeypatch):
     changed = left[name].clone()
     changed.view(-1)[0] = changed.view(-1)[0].nextafter(changed.new_tensor(9.0))
     assert not verify_resume.same(changed, left[name])
-    assert not verify_resume.same(left["val/loss"][:-1], left["val/loss"])
+    assert not verify_resume.same(left["loss/val"][:-1], left["loss/val"])
     monkeypatch.setattr(verify_resume, "kept", lambda home: [("a", home)])
     with pytest.raises(SystemExit, match="1"):
         verify_resume.compare(1, 2)

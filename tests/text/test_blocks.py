@@ -94,3 +94,18 @@ def test_ranks_cover_every_target_once_in_equally_many_batches(monkeypatch, rank
     assert all(len(share) == len(HeldOutBlocks(IDS, 8, 0, ranks)) for share in shares)
     targets = torch.cat([y[y != IGNORE] for share in shares for _, y in share])
     assert sorted(targets.tolist()) == sorted(TEXT[1:].tolist())
+
+
+def test_noise_replaces_its_share_of_what_is_read():
+    plain, noised = TrainingBlocks(IDS, 100, 50), TrainingBlocks(IDS, 100, 50, noise=0.2)
+    changed = plain[3][0] != noised[3][0]
+    assert 0.17 < changed.float().mean() < 0.23  # 1 in 251 is replaced by itself
+    assert torch.equal(plain[3][1], noised[3][1])
+    assert torch.equal(noised[3][0], noised[3][0]) and not torch.equal(noised[3][0], noised[4][0])
+    assert changed.any(dim=0).all() and changed.any(dim=1).all()  # no place is spared
+
+
+def test_ranks_share_the_noise_too():
+    whole = TrainingBlocks(IDS, 8, 8, seed=5, noise=0.3)
+    parts = [TrainingBlocks(IDS, 8, 4, seed=5, rank=rank, noise=0.3) for rank in range(2)]
+    assert torch.equal(torch.cat([part[9][0] for part in parts]), whole[9][0])

@@ -3,7 +3,7 @@ from markdown import markdown
 
 from lightning_gpt import UserError
 from lightning_gpt.training import SampleText
-from lightning_gpt.training.samples import as_markdown
+from lightning_gpt.training.board import as_markdown
 
 
 @pytest.mark.parametrize(

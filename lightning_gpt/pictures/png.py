@@ -1,0 +1,12 @@
+"""Pictures as bytes."""
+
+import io
+
+from PIL import Image
+
+
+def png(picture: Image.Image) -> bytes:
+    """A picture as a PNG file's contents."""
+    file = io.BytesIO()
+    picture.save(file, "PNG", optimize=True)
+    return file.getvalue()

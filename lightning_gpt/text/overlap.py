@@ -1,0 +1,97 @@
+"""How much of a text stands in another letter by letter. Exact: by a suffix array, nothing is hashed or sampled."""
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+import numpy as np
+
+LONG = 20  # characters of an overlap that is no accident: a line of a play has about 40
+MOST = 20_000_000  # characters of the longest text that is indexed: seconds, and five bytes each
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What a text has in common with the indexed one.
+
+    Attributes:
+        longest: characters of its longest stretch that stands there.
+        at: where in the text that stretch begins.
+        share: of its characters, those inside stretches of LONG or more that stand there.
+    """
+
+    longest: int
+    at: int
+    share: float
+
+
+class OverlapIndex:
+    """Finds the stretches of any text that stand in one given text.
+
+    A suffix array (Manber, Myers 1990, built by libdivsufsort): about 0.1 s and 5 MB for a million characters. A text
+    of N characters is then looked up in N binary searches.
+
+    Args:
+        ids: (M,), the text to look in, any unsigned integer type.
+
+    Raises:
+        ValueError: more than MOST characters.
+    """
+
+    def __init__(self, ids: np.ndarray) -> None:
+        from pydivsufsort import divsufsort
+
+        if len(ids) > MOST:
+            raise ValueError(f"a text of {len(ids):,} characters is too long to be indexed")
+        self._width = ids.dtype.itemsize
+        self._dtype = ids.dtype.newbyteorder(">")  # bytes then compare as the numbers do
+        self._text = ids.astype(self._dtype).tobytes()
+        self._suffixes = divsufsort(np.array(ids))
+
+    def lengths(self, ids: np.ndarray) -> np.ndarray:
+        """ids (N,), numbered alike, to (N,): the longest stretch from each character on that stands in the text."""
+        width, text = self._width, self._text
+        query = ids.astype(self._dtype).tobytes()
+        found = np.zeros(len(ids), dtype=np.int64)
+        for i in range(len(ids)):
+            # a stretch less its first character stands there as well; only what goes beyond needs a search
+            least = max(1, found[i - 1] - 1) if i else 1
+            found[i] = self._longest(query[i * width :], int(least), text, width)
+        return found
+
+    def _longest(self, query: bytes, least: int, text: bytes, width: int) -> int:
+        size = 2 * least + LONG  # most stretches are short, so long slices would be compared for nothing
+        while True:
+            wanted = query[: size * width]
+            place = bisect_left(
+                self._suffixes, wanted, key=lambda start: text[start * width : start * width + len(wanted)]
+            )
+            near = self._suffixes[max(0, place - 1) : place + 1]
+            longest = max(common(wanted, text[s * width : s * width + len(wanted)]) // width for s in near.tolist())
+            if longest < size or len(wanted) == len(query):
+                return longest
+            size *= 4
+
+    def of(self, ids: np.ndarray) -> Overlap:
+        """What a text, ids (N,), has in common with the indexed one."""
+        lengths = self.lengths(ids)
+        if not len(lengths):
+            return Overlap(0, 0, 0.0)
+        return Overlap(int(lengths.max()), int(lengths.argmax()), float(covered(lengths, LONG).mean()))
+
+
+def covered(lengths: np.ndarray, least: int) -> np.ndarray:
+    """lengths (N,) of the stretches from each character on to (N,) bool: which lie inside one of `least` or more."""
+    change = np.zeros(len(lengths) + 1, dtype=np.int64)
+    long = lengths >= least
+    change[:-1] += long
+    np.subtract.at(change, np.flatnonzero(long) + lengths[long], 1)
+    return change.cumsum()[:-1] > 0
+
+
+def common(a: bytes, b: bytes) -> int:
+    """Bytes at the beginning that are the same."""
+    size = min(len(a), len(b))
+    if a[:size] == b[:size]:
+        return size
+    differs = np.frombuffer(a, np.uint8, size) != np.frombuffer(b, np.uint8, size)
+    return int(differs.argmax())

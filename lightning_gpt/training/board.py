@@ -1,0 +1,145 @@
+"""A run's page in TensorBoard: which groups there are, and what stands in each beside the numbers that are logged."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import hparams
+
+from lightning_gpt.ladder import Network
+from lightning_gpt.ladder.maps import attention_maps
+from lightning_gpt.pictures import draw_attention
+from lightning_gpt.text.classes import character_class
+from lightning_gpt.training.module import LanguageModel
+
+# a metric's name to its place on the page: what belongs into one chart stands in one group
+PLACES = {"train/loss": "loss/train", "val/loss": "loss/val", "lr": "optim/lr", "grad_norm": "optim/grad_norm"}
+BEST = "val/best_loss"
+CHARTS = {
+    "loss, in nats per character": {
+        "trained on, held out, and what counting alone reaches on the held-out text": ["Multiline", ["loss/.*"]],
+    },
+    "speed": {
+        "characters per second": ["Multiline", ["speed/chars_per_s"]],
+        "share of the machine's peak (MFU)": ["Multiline", ["speed/mfu"]],
+    },
+    "optimizer": {
+        "learning rate": ["Multiline", ["optim/lr"]],
+        "norm of the gradient, before clipping": ["Multiline", ["optim/grad_norm"]],
+    },
+    "novelty of the samples": {
+        "longest stretch copied from the training text, in characters": ["Multiline", ["novelty/longest_copied"]],
+        "share of characters inside copied stretches of 20 or more": ["Multiline", ["novelty/share_copied"]],
+    },
+}
+
+
+class Board(TensorBoardLogger):
+    """Lightning's logger with the house's groups, its layout of charts, and without Lightning's count of epochs."""
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Metrics under their names on the page."""
+        super().log_metrics({PLACES.get(name, name): x for name, x in metrics.items() if name != "epoch"}, step)
+
+    def save(self) -> None:
+        """What was logged, to its file; not also a hparams.yaml, for config.yaml has it all."""
+        self.experiment.flush()
+
+
+class Page(Callback):
+    """Fills the page: charts, baselines, hyperparameters with the best loss, graph, attention, embedding.
+
+    Needs a Board among the trainer's loggers; without one it does nothing.
+    """
+
+    LINE = 24  # characters of the line whose attention is drawn: as many as TensorBoard shows without shrinking them
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Layout, hyperparameters and graph, once a process."""
+        writer = writer_of(trainer)
+        if writer is None:
+            return
+        assert isinstance(pl_module, LanguageModel)
+        writer.add_custom_scalars(CHARTS)
+        # torch's own function for this opens another event file for the same run
+        for summary in hparams(pl_module.hyperparameters(), {BEST: 0.0}):  # type: ignore[no-untyped-call]
+            writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+        with torch.device("meta"):  # its shape is all that is drawn, and no random number is used up
+            net = pl_module.make_checked(pl_module.data)
+            ids = torch.zeros(1, net.block_size, dtype=torch.long)
+        writer.add_graph(net.eval(), ids, use_strict_trace=False)
+        if trainer.global_step == 0:
+            self._draw_baselines(writer, pl_module, 0)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Baselines beside the loss, the best loss so far, and what each head looks at."""
+        writer = writer_of(trainer)
+        if writer is None or trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
+        step = max(trainer.global_step - 1, 0)
+        self._draw_baselines(writer, pl_module, step)
+        losses = [float(trainer.callback_metrics["val/loss"])]
+        if (saved := getattr(trainer.checkpoint_callback, "best_model_score", None)) is not None:
+            losses.append(float(saved))
+        writer.add_scalar(BEST, min(losses), step)
+        text, ids = self._line(pl_module)
+        for block, maps in enumerate(attention_maps(pl_module.net, ids).cpu().numpy(), start=1):
+            for head in range(len(maps)):
+                picture = draw_attention(maps[head : head + 1], text, f"block {block}, head {head + 1}", cell=12)
+                tag = f"attention_block_{block}/head_{head + 1}"
+                writer.add_image(tag, np.asarray(picture), step, dataformats="HWC")
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """The characters' embedding, as points."""
+        writer = writer_of(trainer)
+        assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
+        if writer is None:
+            return
+        characters = pl_module.vocabulary.characters
+        writer.add_embedding(
+            embedding(pl_module.net),
+            metadata=[[repr(c), character_class(c)] for c in characters],
+            metadata_header=["character", "class"],
+            tag="characters",
+            global_step=trainer.global_step,
+        )
+
+    def _draw_baselines(self, writer: SummaryWriter, module: LanguageModel, step: int) -> None:
+        for name, loss in module.data.baselines().items():
+            writer.add_scalar(f"loss/{name}", loss, step)
+
+    def _line(self, module: LanguageModel) -> tuple[str, torch.Tensor]:
+        """The first line of the held-out text that is long enough to be of interest, or its beginning."""
+        assert module.net is not None
+        size = min(self.LINE, module.net.block_size)
+        lines = module.vocabulary.decode(module.data.val_ids[:2000].tolist()).splitlines()
+        text = next((line for line in lines if len(line) >= size), "\n".join(lines))[:size]
+        return text, module.vocabulary.encode(text).to(module.device)
+
+
+def writer_of(trainer: Trainer) -> SummaryWriter | None:
+    """The page's writer, on the rank that writes."""
+    boards = [logger for logger in trainer.loggers if isinstance(logger, Board)]
+    return boards[0].experiment if boards and trainer.is_global_zero else None
+
+
+def write_text(trainer: Trainer, tag: str, text: str) -> None:
+    """Text under a tag of the page, at the last step done, counted from 0 as Lightning counts."""
+    if (writer := writer_of(trainer)) is not None:
+        writer.add_text(tag, as_markdown(text), max(trainer.global_step - 1, 0))
+
+
+def as_markdown(text: str) -> str:
+    """Text as a code block, the one form that TensorBoard shows with its line breaks and without styling it."""
+    return "\n".join("    " + line for line in text.split("\n"))
+
+
+def embedding(net: Network) -> torch.Tensor:
+    """The characters' vectors (V, C): the first embedding of every rung; of rung 1 its table, rows of what follows."""
+    table = next(module for module in net.modules() if isinstance(module, nn.Embedding))
+    return table.weight.detach().float().cpu()

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightning_gpt.text.overlap import LONG, MOST, OverlapIndex, covered
+
+
+def lengths_by_search(text, query):
+    """The same by the definition."""
+    found = []
+    for i in range(len(query)):
+        length = 0
+        while i + length < len(query) and query[i : i + length + 1] in text:
+            length += 1
+        found.append(length)
+    return found
+
+
+def ids(text, dtype=np.uint8):
+    return np.array([ord(c) for c in text], dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
+@settings(max_examples=60, deadline=None)
+@given(text=st.text("abc", min_size=1, max_size=80), query=st.text("abcd", max_size=40))
+def test_it_agrees_with_the_definition(dtype, text, query):
+    scale = 1 if dtype == np.uint8 else 250  # so that characters take more than one byte
+    index = OverlapIndex(ids(text, dtype) * dtype(scale))
+    assert index.lengths(ids(query, dtype) * dtype(scale)).tolist() == lengths_by_search(text, query)
+
+
+def test_long_stretches_are_found_whole():
+    text = "".join(chr(97 + i * i % 23) + chr(97 + i % 17) for i in range(2000))
+    query = "zzz" + text[700:1500] + "!" + text[:LONG] + text[5 : LONG + 4]
+    overlap = OverlapIndex(ids(text)).of(ids(query))
+    assert (overlap.longest, overlap.at) == (800, 3)
+    inside = 800 + LONG  # the last stretch is one short of long, unless it goes on from the one before
+    assert overlap.share == pytest.approx(inside / len(query), abs=LONG / len(query))
+
+
+def test_covered_marks_stretches_to_their_end():
+    assert covered(np.array([1, 3, 2, 1, 0, 2, 1]), 3).tolist() == [False, True, True, True, False, False, False]
+    assert not covered(np.array([2, 1]), 3).any()
+
+
+def test_nothing_written_is_no_overlap():
+    assert OverlapIndex(ids("abc")).of(ids("")).longest == 0
+
+
+def test_a_text_too_long_is_refused():
+    with pytest.raises(ValueError, match="too long"):
+        OverlapIndex(np.broadcast_to(np.uint8(1), (MOST + 1,)))
