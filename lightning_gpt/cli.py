@@ -21,6 +21,9 @@ COMMANDS = {
     "data": "fetch a corpus and prepare it, without training",
     "ladder": "train the lecture's rungs in order: table, picture, curves",
     "verify-resume": "kill a run again and again, and compare it with one that was left alone",
+    "report": "a run on one page of HTML: curves, samples, surprises, attention",
+    "doctor": "do text, recipe and machine suit each other, and how long will it take",
+    "compare": "two checkpoints on the same held-out text: which is better, and is that chance",
     "bench": "measure this machine, and this project on it beside a plain PyTorch loop",
 }
 
@@ -70,7 +73,7 @@ def dispatch(args: list[str]) -> int:
         from lightning_gpt import __version__
 
         print(__version__)
-    elif command in ("generate", "data", "bench"):
+    elif command in ("generate", "data", "bench", "compare", "report"):
         from lightning_gpt.commands.parsing import call
 
         call(getattr(import_module(f"lightning_gpt.commands.{command}"), command), rest)
@@ -91,14 +94,15 @@ def train(command: str, args: list[str]) -> int:
     """Runs a command that needs Lightning; says how to go on where it was told to stop."""
     # from within Lightning 2.6.6, of a torch newer than it knows
     warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)")
-    from lightning_gpt.commands import ladder, lightning
     from lightning_gpt.commands.programs import program_name
     from lightning_gpt.training.checkpoints import Interrupted
 
     try:
-        if command == "ladder":
-            ladder.run(args)
+        if command in ("doctor", "ladder"):
+            import_module(f"lightning_gpt.commands.{command}").run(args)
         else:
+            from lightning_gpt.commands import lightning
+
             lightning.run(command, args)
     except Interrupted as stop:
         resumed = ["ladder", *args] if command == "ladder" else ["fit", "--ckpt_path", os.path.relpath(stop.path)]

@@ -239,3 +239,9 @@ def test_help(shell, capsys):
             main([command, "--help"])
         assert "--" in capsys.readouterr().out
     assert shell("--version").stdout.strip() == lightning_gpt.__version__
+
+
+def test_novelty_is_told(trained):
+    said = trained("generate", "--prompt=Shall I", "--num_samples=2", "--max_new_tokens=60", "--novelty=true").stderr
+    assert said.count("the longest stretch that stands in the training text has") == 2
+    assert "novelty of text 2" in said

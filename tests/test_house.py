@@ -21,10 +21,11 @@ ALLOWED = {
     "runs": LEAVES,
     "generation": LEAVES | {"ladder", "text", "checkpoint", "runs"},
     "pictures": set(),
+    "report": {"ladder", "text", "generation", "pictures"},
     "training": LEAVES | {"machine", "ladder", "text", "checkpoint", "generation", "pictures"},
     "benchmark": LEAVES | {"ladder", "text"},
     "commands": LEAVES
-    | {"machine", "benchmark", "ladder", "text", "checkpoint", "runs", "generation", "pictures", "training"},
+    | {"machine", "benchmark", "ladder", "text", "checkpoint", "runs", "generation", "pictures", "report", "training"},
     "cli": LEAVES | {"commands", "training"},
     "__init__": {"errors", "generation"},
     "__main__": {"cli"},
@@ -39,6 +40,7 @@ NO_LIGHTNING = {
     "runs",
     "generation",
     "pictures",
+    "report",
     "benchmark",
 }
 

@@ -3,11 +3,13 @@
 import sys
 from pathlib import Path
 
+from lightning_gpt.commands.texts import text_of
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
-from lightning_gpt.generation import load
+from lightning_gpt.generation import TrainedGPT, load
 from lightning_gpt.generation.decoding import check_options
 from lightning_gpt.runs import BY_NAME, find_checkpoint
+from lightning_gpt.text.overlap import LONG, MOST, OverlapIndex
 
 RULE = "-" * 20  # between two texts
 
@@ -24,6 +26,7 @@ def generate(
     stop: str | None = None,
     unknown: str = "error",
     cached: bool = True,
+    novelty: bool = False,
     out: str | None = None,
     device: str = "cpu",
     runs_dir: str = "runs",
@@ -42,6 +45,7 @@ def generate(
         stop: End a text before this string; \\n in it is a line break.
         unknown: What to do with an unknown character of the prompt: error, skip, or a character to take its place.
         cached: Remember what was read (fast); false reads the whole block again for each character.
+        novelty: Say how much of each text is copied from the training text.
         out: A file that gets the texts as well, when all are written.
         device: Where to compute: cpu, cuda, mps.
         runs_dir: The folder of all runs.
@@ -56,6 +60,7 @@ def generate(
     text = _read(prompt)
     path = find_checkpoint(ckpt_path, runs_dir)
     gpt = load(path, device)
+    index = training_text(path, gpt) if novelty else None
     gpt.vocabulary.encode(text, unknown)  # complain of the prompt before anything is printed
     if ckpt_path in BY_NAME:
         print(path, file=sys.stderr)
@@ -69,12 +74,39 @@ def generate(
         sys.stdout.flush()
     texts = [text + "".join(pieces) for pieces in zip(*columns, strict=True)] or [text] * num_samples
     sys.stdout.write("".join(f"\n{RULE}\n{other}" for other in texts[1:]) + "\n")  # written together with the first
+    if index is not None:
+        for number, whole in enumerate(texts, start=1):
+            said = novel(index, gpt, whole[len(text) :])
+            print(f"novelty{f' of text {number}' if num_samples > 1 else ''}: {said}", file=sys.stderr)
     if out is not None:
         try:
             with replacing(out) as file:
                 file.write(f"\n{RULE}\n".join(texts).encode())
         except OSError as error:
             raise UserError(f"can't write {out}: {error.strerror or error}") from error
+
+
+def training_text(path: Path, gpt: TrainedGPT) -> OverlapIndex:
+    """The text that the network learned, to look its own texts up in.
+
+    Raises:
+        UserError: it can't be found, or is too long.
+    """
+    assert gpt.record is not None
+    ids = text_of(path, gpt.record).train_ids
+    if len(ids) > MOST:
+        raise UserError(f"--novelty looks up texts of {MOST:,} characters at most; this one has {len(ids):,}")
+    return OverlapIndex(ids)
+
+
+def novel(index: OverlapIndex, gpt: TrainedGPT, written: str) -> str:
+    """How much of a text is copied, in words."""
+    overlap = index.of(gpt.vocabulary.encode(written).numpy())
+    stretch = written[overlap.at : overlap.at + overlap.longest]
+    return (
+        f"the longest stretch that stands in the training text has {overlap.longest} characters, {stretch!r}; "
+        f"{overlap.share:.0%} of the text lies in stretches of {LONG} or more"
+    )
 
 
 def _read(prompt: str) -> str:

@@ -21,7 +21,7 @@ def call(function: Callable[..., None], args: list[str]) -> None:
         description=(function.__doc__ or "").splitlines()[0],
         exit_on_error=False,
     )
-    names = parser.add_function_arguments(function)
+    names = parser.add_function_arguments(function, as_positional=True)
     function(**parse(parser, args, names).as_dict())
 
 

@@ -1,8 +1,10 @@
 """A trained network with its vocabulary: text in, text out. Needs its checkpoint only, not the corpus."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -136,16 +138,41 @@ class TrainedGPT:
         ids = self.vocabulary.encode(text)
         if len(ids) < 2:
             raise UserError("a loss needs at least two characters: one to read and one to guess")
-        total, characters = 0.0, 0
-        for x, y in HeldOutBlocks(ids.numpy(), self.network.block_size):
-            total += self._nats(x.to(self.device), y.to(self.device)).item()
-            characters += int((y != IGNORE).sum())
-        return total / characters
+        return float(self.read(ids.numpy()).nats.mean())
 
-    def _nats(self, x: Tensor, y: Tensor) -> Tensor:
-        with torch.no_grad(), evaluating(self.network):
-            logits = self.network(x).float()  # (B, T, V)
-        return F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=IGNORE, reduction="sum")
+    def read(self, ids: np.ndarray, guesses: int = 0) -> "Reading":
+        """What the network expected at each character of a text but the first; blocks as in validation.
+
+        Args:
+            ids: (N,) of the vocabulary, N at least 2.
+            guesses: how many of the likeliest characters are kept for each place.
+        """
+        nats, likely, shares = [], [], []
+        for x, y in HeldOutBlocks(ids, self.network.block_size):
+            y = y.flatten().to(self.device)
+            with torch.no_grad(), evaluating(self.network):
+                logits = self.network(x.to(self.device)).float().flatten(0, 1)[y != IGNORE]  # (n, V)
+            y = y[y != IGNORE]
+            nats.append(F.cross_entropy(logits, y, reduction="none").cpu())
+            top = logits.softmax(dim=-1).topk(min(guesses, logits.shape[-1]))
+            likely.append(top.indices.cpu())
+            shares.append(top.values.cpu())
+        return Reading(torch.cat(nats).double().numpy(), torch.cat(likely).numpy(), torch.cat(shares).numpy())
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a network expected of a text of N characters.
+
+    Attributes:
+        nats: (N - 1,), each character's surprisal, -ln of its probability; the first has none.
+        guesses: (N - 1, k), the ids of the k likeliest characters at each place, the likeliest first.
+        shares: (N - 1, k), their probabilities.
+    """
+
+    nats: np.ndarray
+    guesses: np.ndarray
+    shares: np.ndarray
 
 
 class Ending:

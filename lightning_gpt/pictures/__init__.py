@@ -1,7 +1,8 @@
 """From numbers to pictures. Knows nothing of training; draws what it is given."""
 
 from lightning_gpt.pictures.attention import draw_attention
+from lightning_gpt.pictures.chart import line_chart
 from lightning_gpt.pictures.ladder import draw_ladder
 from lightning_gpt.pictures.png import png
 
-__all__ = ["draw_attention", "draw_ladder", "png"]
+__all__ = ["draw_attention", "draw_ladder", "line_chart", "png"]

@@ -1,0 +1,138 @@
+"""compare: two checkpoints on the same held-out text, character by character. Trains nothing."""
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+from lightning_gpt.commands.texts import text_of
+from lightning_gpt.errors import UserError
+from lightning_gpt.generation import TrainedGPT, load
+from lightning_gpt.runs import find_checkpoint
+from lightning_gpt.text.classes import CLASSES, character_class
+
+FEW = 20  # blocks: with fewer, an interval means little
+
+
+@dataclass(frozen=True)
+class Difference:
+    """B's loss less A's, in nats per character, over the same characters.
+
+    Attributes:
+        characters: how many they are.
+        a: A's mean loss.
+        b: B's.
+        margin: half the width of the 95% confidence interval of their difference.
+    """
+
+    characters: int
+    a: float
+    b: float
+    margin: float
+
+    @property
+    def mean(self) -> float:
+        """B less A: below 0, B is better."""
+        return self.b - self.a
+
+    @property
+    def real(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return abs(self.mean) > self.margin
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.4f}, 95% between {self.mean - self.margin:+.4f} and {self.mean + self.margin:+.4f}"
+
+
+def difference(a: np.ndarray, b: np.ndarray, block: int, chosen: np.ndarray | None = None) -> Difference:
+    """The paired difference of losses a and b (N,), over the characters that `chosen` (N,) marks, or all.
+
+    Neighbouring characters are surprising together, so not characters but blocks are taken for independent; as blocks
+    hold different numbers of chosen characters, the difference is a ratio of sums, with its usual variance (Cochran,
+    "Sampling Techniques", 1977, chapter 6).
+    """
+    weights = np.ones(len(a)) if chosen is None else chosen.astype(float)
+    starts = np.arange(0, len(a), block)
+    n = np.add.reduceat(weights, starts)
+    d = np.add.reduceat((b - a) * weights, starts)
+    total = n.sum()
+    blocks = len(starts)
+    rest = d - d.sum() / total * n  # what a block's difference is beyond its share
+    error = np.sqrt((rest**2).sum() * blocks / max(blocks - 1, 1)) / total
+    return Difference(
+        int(total), float(a @ weights / total), float(b @ weights / total), float(quantile(blocks - 1) * error)
+    )
+
+
+def quantile(degrees: int) -> float:
+    """Student's t at 97.5% with this many degrees of freedom, by Cornish and Fisher's series: to 0.004 from 5 on."""
+    z = NormalDist().inv_cdf(0.975)
+    v = max(degrees, 1)
+    terms = ((z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384)
+    return float(z + sum(term / v ** (i + 1) for i, term in enumerate(terms)))
+
+
+def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs") -> None:
+    """Say which of two checkpoints knows the held-out text better, and whether the difference is real.
+
+    Each reads the whole held-out text in blocks of its own size, as in validation.
+
+    Args:
+        a: A checkpoint: a path, or best or last of the newest run.
+        b: The one to compare it with.
+        device: Where to compute: cpu, cuda, mps.
+        runs_dir: The folder of all runs.
+    """
+    paths = [find_checkpoint(path, runs_dir) for path in (a, b)]
+    gpts = [load(path, device) for path in paths]
+    records = [gpt.record for gpt in gpts if gpt.record is not None]
+    if records[0].corpus_sha256 != records[1].corpus_sha256:
+        raise UserError(
+            f"A was trained on {records[0].corpus} and B on {records[1].corpus}, and these are not the same text: "
+            "there is nothing that was held out from both"
+        )
+    texts = [text_of(path, record) for path, record in zip(paths, records, strict=True)]
+    shares = [text.train_fraction for text in texts]
+    if shares[0] != shares[1]:
+        raise UserError(
+            f"A was trained on the first {shares[0]:.0%} of the text and B on {shares[1]:.0%}: "
+            "they do not hold out the same part"
+        )
+    ids = texts[0].val_ids
+    nats_a, nats_b = (gpt.read(ids).nats for gpt in gpts)
+    block = max(gpt.network.block_size for gpt in gpts)
+    kinds = np.array([CLASSES.index(character_class(c)) for c in gpts[0].vocabulary.characters])[ids[1:]]
+    print(f"held out  {len(ids) - 1:,} characters of {records[0].corpus}, in {-(-(len(ids) - 1) // block):,} blocks\n")
+    for name, path, gpt, loss in zip("AB", paths, gpts, (nats_a, nats_b), strict=True):
+        print(f"{name}  {loss.mean():.4f} nats per character  {described(gpt)}  {path}")
+    whole = difference(nats_a, nats_b, block)
+    print(f"\nB - A     {whole}\n{verdict(whole, -(-(len(ids) - 1) // block))}\n")
+    print(f"{'':14}{'characters':>10}  {'A':>7}  {'B':>7}  {'B - A':>8}")
+    for kind, name in enumerate(CLASSES):
+        if (kinds == kind).any():
+            part = difference(nats_a, nats_b, block, kinds == kind)
+            told = f"± {part.margin:.4f}{'' if part.real else '  may be chance'}"
+            print(f"{name:14}{part.characters:10,}  {part.a:7.4f}  {part.b:7.4f}  {part.mean:+8.4f} {told}")
+
+
+def described(gpt: TrainedGPT) -> str:
+    """The network in a few words."""
+    parameters = sum(p.numel() for p in gpt.network.parameters())
+    return f"{type(gpt.network).__name__} of {parameters:,} parameters"
+
+
+def verdict(whole: Difference, blocks: int) -> str:
+    """What the interval means, in words."""
+    if blocks < FEW:
+        return f"only {blocks} blocks are held out: too few to tell chance from a difference."
+    if whole.a == whole.b and whole.margin == 0:
+        return "The two say the same at every character."
+    if not whole.real:
+        return (
+            "No difference can be told: one so small may be chance, and another part of the text might turn it round."
+        )
+    better, worse = ("B", "A") if whole.mean < 0 else ("A", "B")
+    return (
+        f"{better} is better than {worse}, and that is real: on other text of this kind it would be so again.\n"
+        "(Of these two checkpoints; how much a recipe owes to its seed is told by training it with several.)"
+    )

@@ -1,0 +1,328 @@
+"""doctor: is this text, this recipe and this machine a good match, and how long will it take? Keeps nothing."""
+
+import argparse
+import contextlib
+import io
+import json
+import math
+import shutil
+import statistics
+import sys
+import textwrap
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from lightning_gpt import machine
+from lightning_gpt.commands.lightning import RunCLI
+from lightning_gpt.commands.parsing import parse_some
+from lightning_gpt.errors import UserError
+from lightning_gpt.text import Tokens
+from lightning_gpt.text.overlap import LONG, MOST, OverlapIndex, covered
+
+RARE = 10  # a character seen less often is hardly learned
+COPIED = 100  # characters: no line stands twice by accident at this length
+LOOKED_UP = 200_000  # held-out characters whose copies are looked for
+STEPS = 12  # measured, after the first two
+# Full dropout, noise and decay aside: how often a text may be read, measured on Tiny Shakespeare with networks of about
+# as many parameters as characters (README, "How fast")
+PASSES = 8.0
+
+
+class Patient(RunCLI):
+    """A fit made ready and not run; what stands in its way is written down instead of told at once."""
+
+    def __init__(self, args: list[str]) -> None:
+        self.problems: list[str] = []
+        super().__init__("fit", [*args, "--trainer.logger=false", "--trainer.enable_progress_bar=false"])
+
+    def after_instantiate_classes(self) -> None:
+        """As for a fit, as far as it goes."""
+        try:
+            super().after_instantiate_classes()
+        except UserError as error:
+            self.problems.append(str(error))
+
+
+class Stopwatch(Callback):
+    """Seconds of each step and of each held-out batch; stops the run when it has seen enough."""
+
+    def __init__(self) -> None:
+        self.steps: list[float] = []
+        self.held_out: list[float] = []
+        self._since = 0.0
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Starts the clock."""
+        self._since = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
+        """Stops it, when the numbers are there."""
+        float(outputs["loss"])
+        self.steps.append(time.perf_counter() - self._since)
+
+    def on_validation_batch_start(self, *_: Any) -> None:
+        """Starts the clock."""
+        self._since = time.perf_counter()
+
+    def on_validation_batch_end(self, *_: Any) -> None:
+        """Stops it."""
+        self.held_out.append(time.perf_counter() - self._since)
+
+
+def doctor(args: list[str]) -> dict[str, dict[str, Any]]:
+    """All findings, by section; plain values only, seconds and bytes as they are.
+
+    Args:
+        args: options as for fit.
+    """
+    patient = Patient(args)
+    options = patient.config_init["fit"] if hasattr(patient, "config_init") else patient.config["fit"]
+    findings: dict[str, dict[str, Any]] = {"machine": examine_machine(patient), "text": {}, "recipe": {}}
+    tokens = patient.datamodule._tokens or patient.datamodule._prepared
+    if tokens is not None:
+        findings["text"] = examine_text(tokens, patient.datamodule.train_fraction)
+    if not patient.problems:
+        findings["recipe"] = examine_recipe(patient) | measure(args, options)
+    findings["recipe"]["problems"] = patient.problems
+    return findings
+
+
+def examine_machine(patient: RunCLI) -> dict[str, Any]:
+    """What it is, and what is left of it."""
+    here = machine.describe()
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return {
+        "processor": here.processor,
+        "cores": here.cores,
+        "gpu": here.gpu,
+        "memory_bytes": int(here.memory_gb * 1e9),
+        "disk_free_bytes": shutil.disk_usage(existing(Path(patient.config["fit"].runs_dir))).free,
+        "bf16": here.bf16,
+        "compiler": here.compiler,
+        "python": here.python,
+        "torch": here.torch,
+        "fp32_flops": machine.flops(device, torch.float32),
+        "bf16_flops": machine.flops(device, torch.bfloat16) if here.bf16 else None,
+        "best_precision": machine.best_precision(),
+    }
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there."""
+    return next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
+
+
+def examine_text(tokens: Tokens, train_fraction: float) -> dict[str, Any]:
+    """What is in it, and whether its held-out part is a fair test of the rest."""
+    train, val = tokens.split(train_fraction)
+    counts = np.bincount(tokens.ids[: 10 * MOST], minlength=len(tokens.vocabulary))
+    characters = tokens.vocabulary.characters
+    found: dict[str, Any] = {
+        "corpus": tokens.corpus,
+        "sha256": tokens.sha256,
+        "encoding": "UTF-8, ASCII only" if characters.isascii() else "UTF-8",
+        "remarks": list(tokens.remarks),
+        "characters": len(tokens.ids),
+        "distinct": len(characters),
+        "rare": {characters[i]: int(counts[i]) for i in np.flatnonzero(counts < RARE)},
+        "unseen": [characters[i] for i in np.setdiff1d(val[:MOST], train[:MOST])],
+        "train_characters": len(train),
+        "held_out_characters": len(val),
+        "held_out_copied": None,
+        "held_out_copied_long": None,
+        "longest_copied": None,
+    }
+    if len(train) <= MOST and len(val):
+        lengths = OverlapIndex(train).lengths(val[:LOOKED_UP])
+        found["held_out_copied"] = float(covered(lengths, LONG).mean())
+        found["held_out_copied_long"] = float(covered(lengths, COPIED).mean())
+        found["longest_copied"] = int(lengths.max())
+    return found
+
+
+def examine_recipe(patient: RunCLI) -> dict[str, Any]:
+    """How it suits the text."""
+    data, model, trainer = patient.datamodule, patient.model, patient.trainer
+    with torch.device("meta"):
+        net = model.make_checked(data)
+    parameters = sum(p.numel() for p in net.parameters())
+    batch = data.block_size * data.batch_size * trainer.accumulate_grad_batches * trainer.world_size
+    passes = trainer.max_steps * batch / len(data.train_ids) if trainer.max_steps > 0 else math.inf
+    return {
+        "network": type(net).__name__,
+        "parameters": parameters,
+        "parameters_per_character": parameters / len(data.train_ids),
+        "block_size": data.block_size,
+        "blocks": len(data.train_ids) // data.block_size,
+        "steps": trainer.max_steps,
+        "characters_per_step": batch,
+        "passes": passes,
+        "dropout": float(net.sizes.get("dropout") or 0.0),
+        "noise": data.noise,
+        "overfitting": overfitting(parameters / len(data.train_ids), passes),
+        "precision": str(trainer.precision),
+        "compile": model.compile_network,
+        "checkpoint_bytes": 3 * 4 * parameters * 2,  # best and last, each with two moments a weight
+    }
+
+
+def overfitting(ratio: float, passes: float) -> str:
+    """What is to be expected of reading a text `passes` times with `ratio` parameters for each of its characters."""
+    if passes <= 2 or ratio < 0.05:
+        return "unlikely"
+    return "likely" if passes > PASSES and ratio > 0.5 else "possible"
+
+
+def measure(args: list[str], options: Any) -> dict[str, Any]:
+    """A few real steps and held-out batches, and what they come to for the whole run; not compiled."""
+    accumulate = options.trainer.accumulate_grad_batches
+    short = [
+        f"--trainer.max_steps={STEPS}", f"--trainer.val_check_interval={STEPS * accumulate}",
+        "--trainer.limit_val_batches=3", "--trainer.log_every_n_steps=0", "--sample.max_new_tokens=0",
+        "--model.compile=false", "--trainer.logger=false", "--trainer.enable_progress_bar=false",
+        "--model.schedule.warmup_steps=0", "--overfitting.patience=0",
+    ]  # fmt: skip
+    cli = RunCLI("fit", [*args, *short])
+    watch = Stopwatch()
+    cli.trainer.callbacks = [watch]  # type: ignore[attr-defined]  # nothing that prints, nothing that keeps
+    with contextlib.redirect_stdout(io.StringIO()):
+        cli.start()
+    step = statistics.median(watch.steps[2 * accumulate :]) * accumulate
+    batches = len(cli.datamodule.val_dataloader())
+    validation = statistics.median(watch.held_out) * batches
+    steps = options.trainer.max_steps
+    every = options.trainer.val_check_interval
+    validations = steps * accumulate / every if isinstance(every, int) else 0
+    return {
+        "seconds_per_step": step,
+        "seconds_per_validation": validation,
+        "expected_seconds": steps * step + validations * validation if steps > 0 else None,
+        "peak_memory_bytes": machine.peak_memory(),
+    }
+
+
+# ---------------------------------------------------------------------------------------------------- in plain words
+
+
+def report(findings: dict[str, dict[str, Any]]) -> str:
+    """The findings as a page of text, remedies included."""
+    lines = [*say_machine(findings["machine"])]
+    if findings["text"]:
+        lines += ["", *say_text(findings["text"])]
+    lines += ["", *say_recipe(findings["recipe"], findings["machine"])]
+    return "\n".join(lines)
+
+
+def say_machine(found: dict[str, Any]) -> list[str]:
+    """The machine."""
+    gpu = f", {found['gpu']}" if found["gpu"] else ""
+    half = f", {found['bf16_flops'] / 1e9:,.0f} in bf16" if found["bf16_flops"] else ", no bf16 arithmetic"
+    compiler = "a C++ compiler" if found["compiler"] else "no C++ compiler: on the CPU --model.compile has no effect"
+    memory, disk = size(found["memory_bytes"]), size(found["disk_free_bytes"])
+    return [
+        row("machine", f"{found['cores']} cores of {found['processor']}{gpu}"),
+        row("", f"{found['fp32_flops'] / 1e9:,.0f} GFLOP/s in fp32{half}: {found['best_precision']} suits it"),
+        row("", f"{memory} of memory, {disk} free on the disk of the runs"),
+        row("", f"Python {found['python']}, torch {found['torch']}, {compiler}"),
+    ]
+
+
+def say_text(found: dict[str, Any]) -> list[str]:
+    """The text."""
+    size_and_kind = f"{found['characters']:,} characters, {found['distinct']} distinct, {found['encoding']}"
+    lines = [
+        row("text", f"{found['corpus']}: {size_and_kind}"),
+        row("", f"{found['train_characters']:,} to train on, {found['held_out_characters']:,} held out"),
+        *(row("", remark) for remark in found["remarks"]),
+    ]
+    if rare := found["rare"]:
+        lines.append(row("", f"{len(rare)} characters stand in it fewer than {RARE} times: {some(rare)}"))
+    if unseen := found["unseen"]:
+        lines.append(row("!", f"held out are characters that the training text lacks: {some(unseen)}"))
+    copied, long = found["held_out_copied"], found["held_out_copied_long"]
+    if copied is None:
+        return [*lines, row("", "too long to look for parts of it that stand twice")]
+    longest = f"the longest has {found['longest_copied']:,}"
+    told = f"of the held-out text also stands in the training text, in stretches of {LONG} or more; {longest}"
+    lines.append(row("", f"{copied:.1%} {told}"))
+    if long > 0.01:
+        told = f"of it in stretches of {COPIED} or more: val/loss will look better than it is; remove duplicates"
+        lines.append(row("!", f"{long:.0%} {told}"))
+    return lines
+
+
+def some(characters: Iterable[str], most: int = 30) -> str:
+    """A few of them, readable."""
+    shown = [repr(c)[1:-1] for c in characters]
+    return " ".join(shown[:most]) + (" …" if len(shown) > most else "")
+
+
+ADVICE = {
+    "unlikely": "",
+    "possible": ": best.ckpt is from before it begins",
+    "likely": ": --model.network.dropout 0.2, --data.noise 0.1, fewer steps or more text help",
+}
+
+
+def say_recipe(found: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """The recipe."""
+    if found["problems"]:
+        return [row("!", problem) for problem in found["problems"]]
+    ratio = f"{found['parameters_per_character']:.2g} for each character to train on"
+    work = f"{found['steps']:,} steps of {found['characters_per_step']:,} characters in blocks of {found['block_size']}"
+    lines = [
+        row("recipe", f"{found['network']} of {found['parameters']:,} parameters, {ratio}"),
+        row("", f"{work}: the text {found['passes']:.1f} times"),
+        row("", f"learning it by heart is {found['overfitting']}{ADVICE[found['overfitting']]}"),
+        row("", f"{size(found['checkpoint_bytes'])} of checkpoints, {size(found['peak_memory_bytes'])} of memory"),
+    ]
+    if here["best_precision"] != found["precision"]:
+        lines.append(row("!", f"in {found['precision']}, while {here['best_precision']} suits this machine better"))
+    if found["checkpoint_bytes"] > here["disk_free_bytes"]:
+        lines.append(row("!", f"its checkpoints take {size(found['checkpoint_bytes'])}, more than the disk has"))
+    whole = f"about {duration(found['expected_seconds'])} in all" if found["expected_seconds"] else "without end"
+    each = f"{found['seconds_per_step'] * 1e3:,.0f} ms a step, {found['seconds_per_validation']:.1f} s a validation"
+    compiled = "; not compiled, as the recipe will be, after a slow start" if found["compile"] else ""
+    lines.append(row("time", f"{whole}: {each}, measured over {STEPS} steps{compiled}"))
+    return lines
+
+
+def row(head: str, text: str) -> str:
+    """A line of the page, wrapped to the terminal."""
+    width = max(40, min(shutil.get_terminal_size((100, 20)).columns, 120))
+    return textwrap.fill(text, width, initial_indent=f"{head:9}", subsequent_indent=" " * 11, break_long_words=False)
+
+
+def size(count: float) -> str:
+    """Bytes, readable."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, readable."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def run(args: list[str]) -> None:
+    """Runs the command with the command line's arguments; what it does not know goes to the fit that is examined."""
+    parser = argparse.ArgumentParser(
+        prog="lightning-gpt doctor",
+        description="Say whether text, recipe and machine suit each other, and how long training will take.",
+        epilog="Any other option is one of fit's: --config configs/cpu.yaml, --data.corpus book.txt. Nothing is kept.",
+        allow_abbrev=False,
+        exit_on_error=False,
+    )
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON: seconds, bytes, FLOP/s")
+    given, rest = parse_some(parser, args)
+    with contextlib.redirect_stdout(sys.stderr) if given.json else contextlib.nullcontext():
+        findings = doctor(rest)
+    print(json.dumps(findings, indent=2, ensure_ascii=False) if given.json else report(findings))

@@ -1,0 +1,1 @@
+"""A run on one page: what is found out about it, and how that becomes HTML."""

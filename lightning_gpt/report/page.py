@@ -1,0 +1,172 @@
+"""Findings as one HTML file that needs nothing else: no network, no font, no script from elsewhere."""
+
+import base64
+import math
+from collections.abc import Sequence
+from html import escape
+from itertools import groupby
+from pathlib import Path
+
+from lightning_gpt.pictures import draw_attention, line_chart, png
+from lightning_gpt.pictures.attention import visible
+from lightning_gpt.report.findings import Findings, Line, Sample
+from lightning_gpt.text.overlap import LONG
+
+STEPS = (0.25, 0.75, 1.5, 2.5, 3.5, 5.0)  # nats at which a character's colour gets stronger
+# the one script: what the character under the pointer, or the one tapped, was expected to be
+SCRIPT = """
+const box = document.getElementById("guess"), hint = box.textContent;
+for (const name of ["mouseover", "click", "focusin"])
+  document.getElementById("read").addEventListener(name, event => {
+    box.textContent = event.target.dataset.g || hint;
+  });
+"""
+
+
+def page(found: Findings) -> str:
+    """The whole file."""
+    style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+    title = f"{found.card.get('run', 'run')}: {found.loss:.4f} nats per character"
+    sections = [
+        loss(found),
+        samples(found),
+        surprisal(found),
+        classes(found),
+        lines(found),
+        attention(found),
+        card(found),
+    ]
+    return (
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n"
+        f"<h1>{escape(title)}</h1>\n" + "\n".join(sections) + f"\n<script>{SCRIPT}</script>\n</html>\n"
+    )
+
+
+def loss(found: Findings) -> str:
+    """Curves with baselines, and what the loss means."""
+    beaten = [name for name, level in found.baselines.items() if level > found.loss]
+    said = f"Better than {', '.join(beaten)} counts." if beaten else "No better than counting."
+    chart = line_chart(found.curves, found.baselines, "training step", "nats per character") if found.curves else ""
+    return (
+        f'<p class="lead">{found.loss:.4f} nats, or {found.loss / math.log(2):.3f} bits, per held-out character, '
+        f"each counted once. {said}</p>\n<h2>Loss</h2>\n<figure>{chart}<figcaption>Dotted: what counting characters "
+        "alone reaches on the same held-out text. Lower is better.</figcaption></figure>"
+    )  # fmt: skip
+
+
+def samples(found: Findings) -> str:
+    """What it writes, bold to wild, with what is copied underlined."""
+    return "<h2>Samples</h2>\n" + "\n".join(map(sample, found.samples))
+
+
+def sample(written: Sample) -> str:
+    """One of them."""
+    said = ""
+    if written.overlap is not None:
+        said = (
+            f": the longest stretch that stands in the training text has {written.overlap.longest} characters; "
+            f"{written.overlap.share:.0%} lie in stretches of {LONG} or more (underlined)"
+        )
+    html = "".join(
+        f"<mark>{piece}</mark>" if copied else piece
+        for copied, group in groupby(zip(written.text, written.copied, strict=True), key=lambda pair: pair[1])
+        for piece in [escape("".join(character for character, _ in group))]
+    )
+    return (
+        f"<figure><figcaption>Temperature {written.temperature:g}{said}</figcaption>"
+        f'<pre class="sample">{html.lstrip()}</pre></figure>'
+    )
+
+
+def surprisal(found: Findings) -> str:
+    """Held-out text, each character the stronger coloured the less it was expected."""
+    spans = [f"<b>{shown(found.text[0])}</b>"]
+    for i, character in enumerate(found.text[1:]):
+        nats = float(found.reading.nats[i])
+        guesses = ", ".join(
+            f"{visible(found.characters[c])} {share:.0%}"
+            for c, share in zip(found.reading.guesses[i], found.reading.shares[i], strict=True)
+        )
+        told = escape(f"{visible(character)}  {nats:.2f} nats; expected {guesses}", quote=True)
+        spans.append(f'<b class="h{strength(nats)}" data-g="{told}" title="{told}">{shown(character)}</b>')
+    bounds = ["0", *(f"{step:g}" for step in STEPS)]
+    legend = "".join(f'<b class="h{i}">{low}</b>' for i, low in enumerate(bounds))
+    return (
+        f"<h2>What surprised it</h2>\n<p>The beginning of the held-out text, {len(found.text):,} characters: the "
+        "stronger the colour, the less likely the network had thought the character. Point at one, or tap it, for its "
+        f'five best guesses.</p><p class="legend">nats, from {legend}</p>\n<div class="reader">'
+        f'<div class="text" id="read">{"".join(spans)}</div><div id="guess">point at a character</div></div>'
+    )  # fmt: skip
+
+
+def strength(nats: float) -> int:
+    """Which of the colours."""
+    return sum(nats >= step for step in STEPS)
+
+
+def shown(character: str) -> str:
+    """A character of the coloured text: a line break can be pointed at, too."""
+    return "⏎\n" if character == "\n" else escape(character)
+
+
+def classes(found: Findings) -> str:
+    """Loss by kind of character and by place in the block."""
+    most = max(mean for _, mean in found.classes.values())
+    rows = "".join(
+        f'<tr><td>{name}</td><td class="n">{count:,}</td><td class="n">{mean:.3f}</td>'
+        f'<td class="bar"><i style="width:{mean / most:.0%}"></i></td></tr>'
+        for name, (count, mean) in found.classes.items()
+    )
+    chart = line_chart(
+        {"held out": found.positions},
+        {"mean": found.loss},
+        "characters that could be seen",
+        "nats per character",
+        log_x=True,
+    )
+    return (
+        '<h2>Where the loss is</h2>\n<table><tr><th>kind</th><th class="n">characters</th><th class="n">nats</th>'
+        f"<th></th></tr>{rows}</table>\n<figure>{chart}<figcaption>Loss by how much of the text before could be seen: "
+        "the block begins without any.</figcaption></figure>"
+    )  # fmt: skip
+
+
+def lines(found: Findings) -> str:
+    """The lines of the held-out text that it knew best and least."""
+
+    def table(title: str, chosen: Sequence[Line]) -> str:
+        rows = "".join(
+            f'<tr><td class="n">{line.nats:.2f}</td><td class="line">{escape(line.text)}</td></tr>' for line in chosen
+        )
+        return f"<h2>{title}</h2>\n<table><tr><th class='n'>nats</th><th>line</th></tr>{rows}</table>"
+
+    return (
+        table("Most expected lines", found.most_expected) + "\n" + table("Least expected lines", found.least_expected)
+    )
+
+
+def attention(found: Findings) -> str:
+    """A picture a block."""
+    if not len(found.maps):
+        return ""
+    pictures = "".join(
+        f'<img class="map" alt="block {i}, head {j}" src="data:image/png;base64,'
+        f'{base64.b64encode(png(draw_attention(head[None], found.looked_at, f"block {i}, head {j}"))).decode()}">'
+        for i, heads in enumerate(found.maps, start=1)
+        for j, head in enumerate(heads, start=1)
+    )
+    return (
+        "<h2>Attention</h2>\n<p>Each row is a character of a held-out line, and shares its attention among the "
+        f'characters above: white is none, the darkest all of it.</p><div class="maps">{pictures}</div>'
+    )
+
+
+def card(found: Findings) -> str:
+    """What this is a report of."""
+    rows = "".join(
+        f'<tr><th class="head">{escape(name)}</th><td class="card">{escape(value)}</td></tr>'
+        for name, value in found.card.items()
+    )
+    return f"<h2>The run</h2>\n<table>{rows}</table>"

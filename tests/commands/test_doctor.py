@@ -1,0 +1,32 @@
+import json
+
+from conftest import TEXT, TINY
+
+
+def test_findings_are_true(shell):
+    out = shell("doctor", "--data.corpus=text.txt", *TINY, "--json").stdout
+    found = json.loads(out)
+    assert found["machine"]["cores"] >= 1 and found["machine"]["fp32_flops"] > 1e8
+    text, recipe = found["text"], found["recipe"]
+    assert (text["characters"], text["distinct"]) == (len(TEXT), len(set(TEXT)))
+    assert text["held_out_copied_long"] == 1.0 and text["longest_copied"] == text["held_out_characters"]
+    assert text["rare"] == {} and text["unseen"] == []
+    assert recipe["problems"] == [] and recipe["passes"] == 20 * 16 * 4 / text["train_characters"]
+    assert recipe["expected_seconds"] > 20 * recipe["seconds_per_step"] > 0
+    assert not (shell.folder / "runs").exists()
+
+
+def test_in_words(shell):
+    out = shell("doctor", "--data.corpus=text.txt", *TINY, COLUMNS="80").stdout
+    assert all(f"{head} " in out for head in ("machine", "text", "recipe", "time"))
+    assert "remove duplicates" in " ".join(out.split()) and max(map(len, out.splitlines())) <= 80
+
+
+def test_what_stands_in_the_way(shell):
+    (shell.folder / "odd.txt").write_text("Snowman once: ☃. " + "abcdefghij klmno\n" * 200)
+    out = " ".join(shell("doctor", "--data.corpus=odd.txt", *TINY, "--data.block_size=5000").stdout.split())
+    assert "☃" in out and "is too short" in out
+    (shell.folder / "latin.txt").write_bytes("déjà vu\n".encode("latin1") * 500)
+    out = " ".join(shell("doctor", "--data.corpus=latin.txt", *TINY).stdout.split())
+    assert "machine" in out and "is not UTF-8 text" in out
+    assert "doctor" not in shell("doctor", "--data.corpsu=x", status=2).stdout

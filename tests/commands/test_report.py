@@ -1,0 +1,62 @@
+import re
+
+from lightning_gpt.pictures.chart import line_chart, ticks
+from lightning_gpt.report.findings import by_position, expected_lines
+
+
+def test_one_file_that_needs_nothing_else(trained, tmp_path):
+    out = tmp_path / "report.html"
+    said = trained("report", "--out", out, "--prompt", "Shall I").stdout
+    page = out.read_text()
+    loss = trained.log.stdout.split("best val/loss ")[1].split()[0]
+    assert f"{loss} nats" in said and f"<h1>gpt/version_0: {loss} nats" in page
+    assert not re.search(r'(src|href)="(?!data:)', page) and "@import" not in page and "url(" not in page
+    for heading in ("Loss", "Samples", "What surprised it", "Where the loss is", "Attention", "The run"):
+        assert f"<h2>{heading}</h2>" in page, heading
+    assert page.count('<pre class="sample">') == 3 and page.count('<img class="map"') == 4
+    assert all(name in page for name in ("uniform 3.", "unigram ", "bigram ", "5-gram "))
+    assert "SHA-256" in page and "machine" in page and "command" in page
+    coloured = re.findall(r'data-g="([^"]*)"', page)
+    held_out = int(0.1 * 6960)
+    assert len(coloured) > held_out - 20 and all(told.count("%") == 5 for told in coloured)
+
+
+def test_text_can_not_break_the_page(shell):
+    from conftest import TINY
+
+    (shell.folder / "evil.txt").write_text("</b><script>alert('&amp;')</script> \"quoted\" <!-- it\n" * 100)
+    shell("fit", "--data.corpus=evil.txt", *TINY)
+    shell("report", "--out", "report.html")
+    page = (shell.folder / "report.html").read_text()
+    assert page.count("<script>") == 1 and "alert(" not in page.replace("&#x27;", "'").split("<script>")[1]
+    assert "<!--" not in page
+
+
+def test_a_checkpoint_without_its_run_or_with_another_text(trained, shell):
+    (shell.folder / "alone.ckpt").write_bytes(trained.best.read_bytes())
+    assert "not known where its text is" in shell("report", "--ckpt_path=alone.ckpt", status=2).stderr
+    assert "can't write" in trained("report", "--out", "text.txt/report.html", status=2).stderr
+
+
+def test_lines_and_their_surprise():
+    import numpy as np
+
+    text = "half a line\nthe first whole line here\nshort\nthe second whole line!\nrest"
+    nats = np.arange(1, len(text), dtype=float)  # nats[i] is of character i + 1
+    lines = expected_lines(text, nats)
+    assert [line.text for line in lines] == ["the first whole line here", "the second whole line!"]
+    start = text.index("the first")
+    assert lines[0].nats == np.arange(start, start + 25).mean()
+
+
+def test_loss_by_how_much_can_be_seen():
+    import numpy as np
+
+    nats = np.tile([4.0, 3.0, 2.0, 1.0], 5)[:-1]
+    assert by_position(nats, 4) == [(1, 4.0), (2, 3.0), (3, 2.0), (4, 1.0)]
+
+
+def test_charts():
+    svg = line_chart({"a<b": [(1, 2.0), (100, 1.0)]}, {"flat": 1.5}, "step", "loss")
+    assert svg.startswith("<svg") and "a&lt;b" in svg and "flat 1.500" in svg
+    assert ticks(0, 10) == [0, 2, 4, 6, 8, 10] and ticks(1.4, 1.9) == [1.4, 1.5, 1.6, 1.7, 1.8, 1.9]
