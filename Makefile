@@ -16,7 +16,7 @@ CONFIGS  = $(addprefix --config ,$(RECIPE))
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train validate generate ladder tensorboard test test-slow check bench bench-long clean
+.PHONY: help setup data train validate generate ladder tensorboard test test-slow test-browser check bench bench-long clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -55,6 +55,10 @@ test: setup ## the tests
 
 test-slow: setup ## the tests that take minutes: kills for every rung, several nodes, 20,000 steps
 	@$(BIN)/python -m pytest -m slow $(ARGS)
+
+test-browser: setup ## the tests that look at TensorBoard and the report in Chromium: pictures in screenshots/
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	@$(BIN)/python -m pytest -m browser -rs $(ARGS)
 
 bench: setup ## measure this project beside a plain PyTorch loop, about 15 minutes: runs/bench/table.md
 	@$(BIN)/lightning-gpt bench $(ARGS)

@@ -165,7 +165,7 @@ class LanguageModel(LightningModule):
             "corpus": data.tokens.corpus,
             "batch_size": data.batch_size * trainer.world_size * trainer.accumulate_grad_batches,
             "max_steps": trainer.max_steps,
-            "gradient_clip_val": trainer.gradient_clip_val,
+            "trainer.gradient_clip_val": trainer.gradient_clip_val,
             "precision": trainer.precision,
             "seed": data.seed,
         }
