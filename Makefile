@@ -16,7 +16,7 @@ CONFIGS  = $(addprefix --config ,$(RECIPE))
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train validate generate ladder tensorboard test test-slow test-browser check bench bench-long clean
+.PHONY: help setup data train validate generate report doctor ladder tensorboard test test-slow test-browser check bench bench-long clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -42,6 +42,12 @@ validate: setup ## the exact loss of the newest run's best checkpoint
 
 generate: setup ## write text with the newest run's best checkpoint: PROMPT=, ARGS=
 	@$(BIN)/lightning-gpt generate --ckpt_path best $(if $(PROMPT),--prompt "$$PROMPT") $(ARGS)
+
+report: setup ## the newest run on one page of HTML that can be mailed
+	@$(BIN)/lightning-gpt report --ckpt_path best $(ARGS)
+
+doctor: setup ## do text, recipe and machine suit each other, and how long will it take: CONFIG=, ARGS=
+	@$(BIN)/lightning-gpt doctor $(CONFIGS) $(ARGS)
 
 ladder: setup ## train the lecture's seven rungs: table, picture and curves in runs/ladder
 	@$(BIN)/lightning-gpt ladder $(ARGS)

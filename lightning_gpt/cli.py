@@ -11,6 +11,7 @@ import warnings
 from importlib import import_module
 
 from lightning_gpt.errors import UserError
+from lightning_gpt.terminal import styled
 
 COMMANDS = {
     "fit": "train a network; LightningCLI: --config, any option, --print_config",
@@ -36,11 +37,15 @@ def main(argv: list[str] | None = None) -> int:
     if sys.stdout is not None and hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True, errors="replace")
     try:
+        if "_ARGCOMPLETE" in os.environ:
+            from lightning_gpt.commands.completion import complete
+
+            complete(COMMANDS, dispatch)
         return dispatch(args)
     except UserError as error:
         if debug:
             raise
-        print(f"lightning-gpt: {error}", file=sys.stderr)
+        print(f"{styled('lightning-gpt:', 'bold', 'red', stream=sys.stderr)} {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         if debug:

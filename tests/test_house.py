@@ -10,10 +10,11 @@ import pytest
 import lightning_gpt
 
 ROOT = Path(lightning_gpt.__file__).parent
-LEAVES = {"errors", "files"}
+LEAVES = {"errors", "files", "terminal"}
 ALLOWED = {
     "errors": set(),
     "files": set(),
+    "terminal": set(),
     "machine": set(),
     "ladder": set(),
     "text": LEAVES,
@@ -33,6 +34,7 @@ ALLOWED = {
 NO_LIGHTNING = {
     "errors",
     "files",
+    "terminal",
     "machine",
     "ladder",
     "text",

@@ -8,7 +8,6 @@ import math
 import shutil
 import statistics
 import sys
-import textwrap
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +21,7 @@ from lightning_gpt import machine
 from lightning_gpt.commands.lightning import RunCLI
 from lightning_gpt.commands.parsing import parse_some
 from lightning_gpt.errors import UserError
+from lightning_gpt.terminal import row
 from lightning_gpt.text import Tokens
 from lightning_gpt.text.overlap import LONG, MOST, OverlapIndex, covered
 
@@ -219,6 +219,11 @@ def report(findings: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def warn(text: str) -> str:
+    """A line that should be read."""
+    return row("!", text, "yellow")
+
+
 def say_machine(found: dict[str, Any]) -> list[str]:
     """The machine."""
     gpu = f", {found['gpu']}" if found["gpu"] else ""
@@ -244,7 +249,7 @@ def say_text(found: dict[str, Any]) -> list[str]:
     if rare := found["rare"]:
         lines.append(row("", f"{len(rare)} characters stand in it fewer than {RARE} times: {some(rare)}"))
     if unseen := found["unseen"]:
-        lines.append(row("!", f"held out are characters that the training text lacks: {some(unseen)}"))
+        lines.append(warn(f"held out are characters that the training text lacks: {some(unseen)}"))
     copied, long = found["held_out_copied"], found["held_out_copied_long"]
     if copied is None:
         return [*lines, row("", "too long to look for parts of it that stand twice")]
@@ -253,7 +258,7 @@ def say_text(found: dict[str, Any]) -> list[str]:
     lines.append(row("", f"{copied:.1%} {told}"))
     if long > 0.01:
         told = f"of it in stretches of {COPIED} or more: val/loss will look better than it is; remove duplicates"
-        lines.append(row("!", f"{long:.0%} {told}"))
+        lines.append(warn(f"{long:.0%} {told}"))
     return lines
 
 
@@ -273,7 +278,7 @@ ADVICE = {
 def say_recipe(found: dict[str, Any], here: dict[str, Any]) -> list[str]:
     """The recipe."""
     if found["problems"]:
-        return [row("!", problem) for problem in found["problems"]]
+        return [warn(problem) for problem in found["problems"]]
     ratio = f"{found['parameters_per_character']:.2g} for each character to train on"
     work = f"{found['steps']:,} steps of {found['characters_per_step']:,} characters in blocks of {found['block_size']}"
     lines = [
@@ -283,20 +288,14 @@ def say_recipe(found: dict[str, Any], here: dict[str, Any]) -> list[str]:
         row("", f"{size(found['checkpoint_bytes'])} of checkpoints, {size(found['peak_memory_bytes'])} of memory"),
     ]
     if here["best_precision"] != found["precision"]:
-        lines.append(row("!", f"in {found['precision']}, while {here['best_precision']} suits this machine better"))
+        lines.append(warn(f"in {found['precision']}, while {here['best_precision']} suits this machine better"))
     if found["checkpoint_bytes"] > here["disk_free_bytes"]:
-        lines.append(row("!", f"its checkpoints take {size(found['checkpoint_bytes'])}, more than the disk has"))
+        lines.append(warn(f"its checkpoints take {size(found['checkpoint_bytes'])}, more than the disk has"))
     whole = f"about {duration(found['expected_seconds'])} in all" if found["expected_seconds"] else "without end"
     each = f"{found['seconds_per_step'] * 1e3:,.0f} ms a step, {found['seconds_per_validation']:.1f} s a validation"
     compiled = "; not compiled, as the recipe will be, after a slow start" if found["compile"] else ""
     lines.append(row("time", f"{whole}: {each}, measured over {STEPS} steps{compiled}"))
     return lines
-
-
-def row(head: str, text: str) -> str:
-    """A line of the page, wrapped to the terminal."""
-    width = max(40, min(shutil.get_terminal_size((100, 20)).columns, 120))
-    return textwrap.fill(text, width, initial_indent=f"{head:9}", subsequent_indent=" " * 11, break_long_words=False)
 
 
 def size(count: float) -> str:

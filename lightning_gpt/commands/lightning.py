@@ -19,6 +19,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 from lightning_gpt import checkpoint
+from lightning_gpt.commands import completion
 from lightning_gpt.commands.parsing import parse, parse_some
 from lightning_gpt.commands.programs import command, program_name, tensorboard_name, version
 from lightning_gpt.commands.resume import differences, unfinished
@@ -27,6 +28,7 @@ from lightning_gpt.files import held
 from lightning_gpt.ladder import RUNGS
 from lightning_gpt.machine import best_precision, on_gpu
 from lightning_gpt.runs import find_checkpoint, new_version, run_config, run_folder
+from lightning_gpt.terminal import styled
 from lightning_gpt.training import (
     AdamW,
     Board,
@@ -112,6 +114,8 @@ class RunCLI(LightningCLI):
             UserError: anything wrong with the arguments or the config file.
         """
         assert isinstance(args, list)
+        if completion.wanted():
+            self._subcommand_parsers[self.only].parse_args([])  # which answers the shell
         choices: list[type] = [*(rung.network for rung in RUNGS), AdamW, Muon]
         known = [name for choice in choices for name in inspect.signature(choice).parameters]
         self.config = parse(parser, args, [*(a.dest for a in self._subcommand_parsers[self.only]._actions), *known])
@@ -309,11 +313,13 @@ class RunCLI(LightningCLI):
             (f" --prompt {shlex.quote(p)}" for p in self._get(self.config, "sample").prompts or [] if p.strip()), ""
         )
         print(
-            f"best val/loss {loss:.4f} nats per character ({loss / NATS_PER_BIT:.3f} bits) on {corpus}\n"
+            f"{styled(f'best val/loss {loss:.4f}', 'bold', 'green')} nats per character "
+            f"({loss / NATS_PER_BIT:.3f} bits) on {corpus}\n"
             f"  kept in      {path}\n"
             f"  validate     {program} validate --ckpt_path {path}\n"
             f"  write text   {program} generate --ckpt_path {path}{prompt}\n"
-            f"  look at it   {tensorboard_name()} --logdir {self.config.fit.runs_dir}"
+            f"  look at it   {tensorboard_name()} --logdir {self.config.fit.runs_dir}\n"
+            f"  mail it      {program} report --ckpt_path {path}"
         )
 
 
@@ -338,6 +344,8 @@ def with_run_config(subcommand: str, args: list[str]) -> list[str]:
     Raises:
         UserError: that config can't be found, or a subcommand that needs a checkpoint has none.
     """
+    if completion.wanted():
+        return args
     early = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     early.add_argument("--ckpt_path")
     early.add_argument("--runs_dir", default="runs")

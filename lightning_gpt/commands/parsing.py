@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 
 import jsonargparse
 
+from lightning_gpt.commands.completion import answer
 from lightning_gpt.errors import UserError
 
 
@@ -45,6 +46,7 @@ def parse_some(parser: argparse.ArgumentParser, args: list[str]) -> tuple[argpar
     Raises:
         UserError: a value that the parser does not accept.
     """
+    answer(parser)
     try:
         return parser.parse_known_args(args)
     except argparse.ArgumentError as error:

@@ -148,7 +148,7 @@ class LastCheckpoint(ModelCheckpoint):
         return trainer.strategy.reduce_boolean_decision(mine, all=False)
 
     def _save(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.path, weights_only=False)  # its optimizer, too
         self._saved_at = time.monotonic()
 
     def _stop(self, trainer: Trainer) -> None:

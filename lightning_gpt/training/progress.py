@@ -9,6 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 
 from lightning_gpt import machine
+from lightning_gpt.terminal import HEAD, row, styled
 from lightning_gpt.training.board import write_text
 from lightning_gpt.training.module import NATS_PER_BIT, LanguageModel
 
@@ -142,20 +143,23 @@ class RunLog(Callback):
         where = f"{trainer.world_size} x {device.type}" if trainer.world_size > 1 else device.type
         emulated = "bf16" in str(trainer.precision) and not machine.computes_bf16(device.type)
         remark = " (emulated: no bf16 arithmetic here, 32-true is faster)" if emulated else ""
-        card = (
-            f"text     {tokens.corpus}: {len(tokens.ids):,} characters, {len(tokens.vocabulary)} distinct\n"
-            f"         SHA-256 {tokens.sha256}\n"
-            + "".join(f"         {remark}\n" for remark in tokens.remarks)
-            + f"         {len(data.train_ids):,} to train on, {len(data.val_ids):,} held out\n"
-            f"network  {type(net).__name__}: {parameters:,} parameters ({sizes})\n"
-            f"run      steps {trainer.global_step:,} to {trainer.max_steps:,}, {data.batch_size} blocks each, "
-            f"on {where} in {trainer.precision}{remark}\n"
-            f"folder   {trainer.log_dir}\n"
-        )
-        pl_module.print(card)
+        card = [
+            ("text", f"{tokens.corpus}: {len(tokens.ids):,} characters, {len(tokens.vocabulary)} distinct"),
+            ("", f"SHA-256 {tokens.sha256}"),
+            *(("", done) for done in tokens.remarks),
+            ("", f"{len(data.train_ids):,} to train on, {len(data.val_ids):,} held out"),
+            ("network", f"{type(net).__name__}: {parameters:,} parameters ({sizes})"),
+            (
+                "run",
+                f"steps {trainer.global_step:,} to {trainer.max_steps:,}, {data.batch_size} blocks each, "
+                f"on {where} in {trainer.precision}{remark}",
+            ),
+            ("folder", str(trainer.log_dir)),
+        ]
+        pl_module.print("\n".join(row(head, said) for head, said in card) + "\n")
         if trainer.is_global_zero:
-            origin = f"machine  {machine.describe()}\ncommand  {self.command}\ncode     {self.version}\n"
-            write_text(trainer, "run", card + origin)
+            card += [("machine", str(machine.describe())), ("command", self.command), ("code", self.version)]
+            write_text(trainer, "run", "\n".join(f"{head:{HEAD}}{said}" for head, said in card))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """step, losses in nats, bits, seconds since the start."""
@@ -164,7 +168,8 @@ class RunLog(Callback):
         metrics = trainer.callback_metrics
         loss = float(metrics["val/loss"])
         train = f"train {float(metrics['train/loss']):.4f}  " if "train/loss" in metrics else ""
+        held_out = styled(f"val {loss:.4f} nats", "bold")
         pl_module.print(
-            f"step {trainer.global_step:>6,}  {train}val {loss:.4f} nats  {loss / NATS_PER_BIT:.3f} bits/char  "
+            f"step {trainer.global_step:>6,}  {train}{held_out}  {loss / NATS_PER_BIT:.3f} bits/char  "
             f"{time.perf_counter() - self._since:6.1f} s"
         )

@@ -6,6 +6,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_gpt.generation import TrainedGPT
 from lightning_gpt.generation.decoding import check_options
+from lightning_gpt.terminal import styled
 from lightning_gpt.text.overlap import MOST, OverlapIndex
 from lightning_gpt.training.board import write_text, writer_of
 from lightning_gpt.training.module import LanguageModel
@@ -68,7 +69,8 @@ class SampleText(Callback):
             write_text(trainer, f"sample/{prompt!r}", text)
             if number == 0 and self.preview:
                 shown = text.strip()[: self.preview].splitlines()
-                pl_module.print("".join(f"    | {line}\n" for line in shown))
+                bar = styled("|", "dim")
+                pl_module.print("".join(f"    {bar} {line}\n" for line in shown))
         self._log_novelty(trainer, pl_module, written)
 
     def _log_novelty(self, trainer: Trainer, module: LanguageModel, written: list[str]) -> None:

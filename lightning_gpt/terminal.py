@@ -1,0 +1,27 @@
+"""How lines look on a terminal: colour where it is wanted, and no wider than the window. Plain text elsewhere."""
+
+import os
+import shutil
+import sys
+import textwrap
+from typing import TextIO
+
+CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33}
+HEAD = 9  # columns of what stands before a line of a card
+
+
+def styled(text: str, *styles: str, stream: TextIO | None = None) -> str:
+    """The text in these styles, if the stream (standard output) is a terminal and NO_COLOR is not set."""
+    stream = stream or sys.stdout
+    if not styles or not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return text
+    codes = ";".join(str(CODES[style]) for style in styles)
+    return f"\033[{codes}m{text}\033[0m"
+
+
+def row(head: str, text: str, *styles: str) -> str:
+    """A line of a card, wrapped if there is a window to wrap it to; its head, or all of it, in these styles."""
+    width = shutil.get_terminal_size((0, 0)).columns  # a pipe has none
+    lines = textwrap.wrap(text, max(width - HEAD, 20), break_long_words=False) if width else [text]
+    body = f"\n{'':{HEAD}}".join(styled(line, *styles) for line in lines)
+    return styled(f"{head:{HEAD}}", "bold", *styles) + body
