@@ -104,6 +104,13 @@ def test_scalars_stand_in_few_groups(tab, screenshot):
     assert names == {"loss", "novelty", "optim", "speed", "val"}
 
 
+def test_the_first_page_has_cards_for_all(tab, screenshot):
+    page = tab("timeseries")
+    for tag in ("loss/val", "attention_block_1/head_1"):
+        seen(page, tag)
+    screenshot(page, "time-series")
+
+
 def test_losses_and_baselines_share_a_chart(tab, screenshot):
     page = tab("custom_scalars")
     seen(page, "trained on, held out, and what counting alone reaches")

@@ -32,6 +32,7 @@ STEPS = 12  # measured, after the first two
 # Full dropout, noise and decay aside: how often a text may be read, measured on Tiny Shakespeare with networks of about
 # as many parameters as characters (README, "How fast")
 PASSES = 8.0
+LONG_TEXT = 3_000_000  # characters: more than the two-minute recipe reads once
 
 
 class Patient(RunCLI):
@@ -87,6 +88,7 @@ def doctor(args: list[str]) -> dict[str, dict[str, Any]]:
     tokens = patient.datamodule._tokens or patient.datamodule._prepared
     if tokens is not None:
         findings["text"] = examine_text(tokens, patient.datamodule.train_fraction)
+        findings["text"]["suited_recipe"] = suited(findings["text"], findings["machine"])
     if not patient.problems:
         findings["recipe"] = examine_recipe(patient) | measure(args, options)
     findings["recipe"]["problems"] = patient.problems
@@ -144,6 +146,20 @@ def examine_text(tokens: Tokens, train_fraction: float) -> dict[str, Any]:
         found["held_out_copied_long"] = float(covered(lengths, COPIED).mean())
         found["longest_copied"] = int(lengths.max())
     return found
+
+
+def suited(text: dict[str, Any], here: dict[str, Any]) -> str:
+    """The shipped recipe for this text on this machine, with what must be changed for the text to fill its blocks."""
+    if here["gpu"]:
+        recipe, block = "configs/gpu.yaml", 256
+    elif not here["bf16"]:
+        recipe, block = "configs/cpu-fast.yaml", 64  # in fp32 the others take several times as long
+    elif text["characters"] > LONG_TEXT:
+        recipe, block = "configs/cpu-1h.yaml", 512
+    else:
+        recipe, block = "configs/cpu.yaml", 256
+    fits = min(text["held_out_characters"], text["train_characters"]) - 1
+    return recipe if fits >= block else f"{recipe} --data.block_size {max(fits // 2, 1)}"
 
 
 def examine_recipe(patient: RunCLI) -> dict[str, Any]:
@@ -250,12 +266,13 @@ def say_text(found: dict[str, Any]) -> list[str]:
         lines.append(row("", f"{len(rare)} characters stand in it fewer than {RARE} times: {some(rare)}"))
     if unseen := found["unseen"]:
         lines.append(warn(f"held out are characters that the training text lacks: {some(unseen)}"))
+    recipe = row("", f"a recipe for it on this machine: {found['suited_recipe']}")
     copied, long = found["held_out_copied"], found["held_out_copied_long"]
     if copied is None:
-        return [*lines, row("", "too long to look for parts of it that stand twice")]
+        return [*lines, row("", "too long to look for parts of it that stand twice"), recipe]
     longest = f"the longest has {found['longest_copied']:,}"
     told = f"of the held-out text also stands in the training text, in stretches of {LONG} or more; {longest}"
-    lines.append(row("", f"{copied:.1%} {told}"))
+    lines += [row("", f"{copied:.1%} {told}"), recipe]
     if long > 0.01:
         told = f"of it in stretches of {COPIED} or more: val/loss will look better than it is; remove duplicates"
         lines.append(warn(f"{long:.0%} {told}"))
