@@ -131,10 +131,13 @@ class LanguageModel(LightningModule):
         if self.net is not None:
             return
         self.net = self.make_checked(self.data)
-        if self.trainer.strategy.root_device.type != "mps":  # which has no fp64; the module itself is still on the CPU
+        device = self.trainer.strategy.root_device.type
+        if device != "mps":  # which has no fp64; the module itself is still on the CPU
             self.val_loss.set_dtype(torch.float64)
-        if self.compile_network and self.trainer.strategy.root_device.type == "cpu" and not machine.has_compiler():
+        if self.compile_network and device == "cpu" and not machine.has_compiler():
             self.print("not compiled: there is no C++ compiler (g++) on this machine; the run is slower, and the same")
+        elif self.compile_network and device == "mps":
+            self.print("not compiled: torch.compile is not ready for MPS; the run is slower, and the same")
         elif self.compile_network:
             # in place: torch.compile(net) would put _orig_mod. into every checkpoint key. With dropout drawn as without
             # compilation: on a CPU its generated random numbers cost more than the network
