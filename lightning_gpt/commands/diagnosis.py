@@ -1,0 +1,113 @@
+"""The doctor's findings in plain words, with remedies: a page of text."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from lightning_gpt.terminal import row
+from lightning_gpt.text.overlap import LONG
+
+RARE = 10  # a character seen less often is hardly learned
+COPIED = 100  # characters: no line stands twice by accident at this length
+STEPS = 12  # that are measured
+
+
+def in_words(findings: dict[str, dict[str, Any]]) -> str:
+    """The findings as a page of text, remedies included."""
+    lines = [*say_machine(findings["machine"])]
+    if findings["text"]:
+        lines += ["", *say_text(findings["text"])]
+    lines += ["", *say_recipe(findings["recipe"], findings["machine"])]
+    return "\n".join(lines)
+
+
+def warn(text: str) -> str:
+    """A line that should be read."""
+    return row("!", text, "yellow")
+
+
+def say_machine(found: dict[str, Any]) -> list[str]:
+    """The machine."""
+    gpu = f", {found['gpu']}" if found["gpu"] else ""
+    half = f", {found['bf16_flops'] / 1e9:,.0f} in bf16" if found["bf16_flops"] else ", no bf16 arithmetic"
+    compiler = "a C++ compiler" if found["compiler"] else "no C++ compiler: on the CPU --model.compile has no effect"
+    memory, disk = size(found["memory_bytes"]), size(found["disk_free_bytes"])
+    return [
+        row("machine", f"{found['cores']} cores of {found['processor']}{gpu}"),
+        row("", f"{found['fp32_flops'] / 1e9:,.0f} GFLOP/s in fp32{half}: {found['best_precision']} suits it"),
+        row("", f"{memory} of memory, {disk} free on the disk of the runs"),
+        row("", f"Python {found['python']}, torch {found['torch']}, {compiler}"),
+    ]
+
+
+def say_text(found: dict[str, Any]) -> list[str]:
+    """The text."""
+    size_and_kind = f"{found['characters']:,} characters, {found['distinct']} distinct, {found['encoding']}"
+    lines = [
+        row("text", f"{found['corpus']}: {size_and_kind}"),
+        row("", f"{found['train_characters']:,} to train on, {found['held_out_characters']:,} held out"),
+        *(row("", remark) for remark in found["remarks"]),
+    ]
+    if rare := found["rare"]:
+        lines.append(row("", f"{len(rare)} characters stand in it fewer than {RARE} times: {some(rare)}"))
+    if unseen := found["unseen"]:
+        lines.append(warn(f"held out are characters that the training text lacks: {some(unseen)}"))
+    recipe = row("", f"a recipe for it on this machine: {found['suited_recipe']}")
+    copied, long = found["held_out_copied"], found["held_out_copied_long"]
+    if copied is None:
+        return [*lines, row("", "too long to look for parts of it that stand twice"), recipe]
+    longest = f"the longest has {found['longest_copied']:,}"
+    told = f"of the held-out text also stands in the training text, in stretches of {LONG} or more; {longest}"
+    lines += [row("", f"{copied:.1%} {told}"), recipe]
+    if long > 0.01:
+        told = f"of it in stretches of {COPIED} or more: val/loss will look better than it is; remove duplicates"
+        lines.append(warn(f"{long:.0%} {told}"))
+    return lines
+
+
+def some(characters: Iterable[str], most: int = 30) -> str:
+    """A few of them, readable."""
+    shown = [repr(c)[1:-1] for c in characters]
+    return " ".join(shown[:most]) + (" …" if len(shown) > most else "")
+
+
+ADVICE = {
+    "unlikely": "",
+    "possible": ": best.ckpt is from before it begins",
+    "likely": ": --model.network.dropout 0.2, --data.noise 0.1, fewer steps or more text help",
+}
+
+
+def say_recipe(found: dict[str, Any], here: dict[str, Any]) -> list[str]:
+    """The recipe."""
+    if found["problems"]:
+        return [warn(problem) for problem in found["problems"]]
+    ratio = f"{found['parameters_per_character']:.2g} for each character to train on"
+    work = f"{found['steps']:,} steps of {found['characters_per_step']:,} characters in blocks of {found['block_size']}"
+    lines = [
+        row("recipe", f"{found['network']} of {found['parameters']:,} parameters, {ratio}"),
+        row("", f"{work}: the text {found['passes']:.1f} times"),
+        row("", f"learning it by heart is {found['overfitting']}{ADVICE[found['overfitting']]}"),
+        row("", f"{size(found['checkpoint_bytes'])} of checkpoints, {size(found['peak_memory_bytes'])} of memory"),
+    ]
+    if here["best_precision"] != found["precision"]:
+        lines.append(warn(f"in {found['precision']}, while {here['best_precision']} suits this machine better"))
+    if found["checkpoint_bytes"] > here["disk_free_bytes"]:
+        lines.append(warn(f"its checkpoints take {size(found['checkpoint_bytes'])}, more than the disk has"))
+    whole = f"about {duration(found['expected_seconds'])} in all" if found["expected_seconds"] else "without end"
+    each = f"{found['seconds_per_step'] * 1e3:,.0f} ms a step, {found['seconds_per_validation']:.1f} s a validation"
+    compiled = "; not compiled, as the recipe will be, after a slow start" if found["compile"] else ""
+    lines.append(row("time", f"{whole}: {each}, measured over {STEPS} steps{compiled}"))
+    return lines
+
+
+def size(count: float) -> str:
+    """Bytes, readable."""
+    return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds, readable."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
