@@ -56,7 +56,8 @@ class Record:
             raise UserError(f"{path} has checkpoint format {entries.get('format')}, this version reads {FORMAT}")
         try:
             record = cls(**{name: entries[name] for name in cls.__dataclass_fields__})
-            known = record.network in NETWORKS and all(isinstance(c, str) for c in record.vocabulary)
+            texts = (record.network, record.vocabulary, record.corpus, record.corpus_sha256)
+            known = all(isinstance(text, str) for text in texts) and record.network in NETWORKS
         except (KeyError, TypeError):
             known = False
         if not known:

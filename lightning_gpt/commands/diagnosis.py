@@ -82,10 +82,12 @@ def say_recipe(found: dict[str, Any], here: dict[str, Any]) -> list[str]:
     if found["problems"]:
         return [warn(problem) for problem in found["problems"]]
     ratio = f"{found['parameters_per_character']:.2g} for each character to train on"
-    work = f"{found['steps']:,} steps of {found['characters_per_step']:,} characters in blocks of {found['block_size']}"
+    work = f"{found['characters_per_step']:,} characters a step, in blocks of {found['block_size']}"
+    if found["steps"]:
+        work = f"{found['steps']:,} steps, {work}: the text {found['passes']:.1f} times"
     lines = [
         row("recipe", f"{found['network']} of {found['parameters']:,} parameters, {ratio}"),
-        row("", f"{work}: the text {found['passes']:.1f} times"),
+        row("", work),
         row("", f"learning it by heart is {found['overfitting']}{ADVICE[found['overfitting']]}"),
         row("", f"{size(found['checkpoint_bytes'])} of checkpoints, {size(found['peak_memory_bytes'])} of memory"),
     ]

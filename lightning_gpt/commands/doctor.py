@@ -1,10 +1,9 @@
-"""doctor: is this text, this recipe and this machine a good match, and how long will it take? Keeps nothing."""
+"""doctor: do this text, this recipe and this machine suit each other, and how long will it take? Keeps no run."""
 
 import argparse
 import contextlib
 import io
 import json
-import math
 import shutil
 import statistics
 import sys
@@ -18,17 +17,24 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_gpt import machine
 from lightning_gpt.commands.diagnosis import COPIED, RARE, STEPS, in_words
-from lightning_gpt.commands.lightning import RunCLI
+from lightning_gpt.commands.lightning import RunCLI, is_rank_zero
 from lightning_gpt.commands.parsing import parse_some
 from lightning_gpt.errors import UserError
 from lightning_gpt.text import Tokens
+from lightning_gpt.text.baselines import character_counts
 from lightning_gpt.text.overlap import LONG, MOST, OverlapIndex, covered
 
 LOOKED_UP = 200_000  # held-out characters whose copies are looked for
-# how often Tiny Shakespeare can be read by networks of one to three parameters a character before val/loss turns, with a
+# how often networks of one to three parameters a character can read Tiny Shakespeare before val/loss turns, with a
 # dropout of 0.1: cpu-10min.yaml's passes
 PASSES = 8.0
 LONG_TEXT = 3_000_000  # characters: more than the two-minute recipe reads once
+
+
+# whatever the recipe says: a fit of its own that leaves nothing behind
+KEPT_NOTHING = (
+    "--trainer.logger=false", "--trainer.enable_progress_bar=false", "--resume=never", "--ckpt_path=null",
+)  # fmt: skip
 
 
 class Patient(RunCLI):
@@ -36,7 +42,7 @@ class Patient(RunCLI):
 
     def __init__(self, args: list[str]) -> None:
         self.problems: list[str] = []
-        super().__init__("fit", [*args, "--trainer.logger=false", "--trainer.enable_progress_bar=false"])
+        super().__init__("fit", [*args, *KEPT_NOTHING])
 
     def after_instantiate_classes(self) -> None:
         """As for a fit, as far as it goes."""
@@ -50,26 +56,28 @@ class Stopwatch(Callback):
     """Seconds of each step and of each held-out batch."""
 
     def __init__(self) -> None:
-        self.steps: list[float] = []
+        self.steps: list[float] = []  # the first is from the run's start on
         self.held_out: list[float] = []
-        self._since = 0.0
-
-    def on_train_batch_start(self, *_: Any) -> None:
-        """Starts the clock."""
         self._since = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
-        """Stops it, when the numbers are there."""
-        float(outputs["loss"])
-        self.steps.append(time.perf_counter() - self._since)
+        """A step, with the drawing of its batch."""
+        self.steps.append(self._lap(pl_module))
 
-    def on_validation_batch_start(self, *_: Any) -> None:
-        """Starts the clock."""
-        self._since = time.perf_counter()
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Held-out batches begin."""
+        self._lap(pl_module)
 
-    def on_validation_batch_end(self, *_: Any) -> None:
-        """Stops it."""
-        self.held_out.append(time.perf_counter() - self._since)
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """A held-out batch."""
+        self.held_out.append(self._lap(pl_module))
+
+    def _lap(self, module: LightningModule) -> float:
+        if module.device.type != "cpu":
+            torch.accelerator.synchronize(module.device)
+        now = time.perf_counter()
+        lap, self._since = now - self._since, now
+        return lap
 
 
 def doctor(args: list[str]) -> dict[str, dict[str, Any]]:
@@ -80,14 +88,14 @@ def doctor(args: list[str]) -> dict[str, dict[str, Any]]:
     """
     patient = Patient(args)
     options = patient.config_init["fit"]
-    findings: dict[str, dict[str, Any]] = {"machine": examine_machine(patient), "text": {}, "recipe": {}}
+    recipe: dict[str, Any] = {"problems": patient.problems}
+    if not patient.problems:  # first: what is examined later takes memory, too
+        recipe |= examine_recipe(patient) | measure(args, options)
+    findings: dict[str, dict[str, Any]] = {"machine": examine_machine(patient), "text": {}, "recipe": recipe}
     tokens = patient.datamodule._tokens or patient.datamodule._prepared
     if tokens is not None:
         findings["text"] = examine_text(tokens, patient.datamodule.train_fraction)
         findings["text"]["suited_recipe"] = suited(findings["text"], findings["machine"])
-    if not patient.problems:
-        findings["recipe"] = examine_recipe(patient) | measure(args, options)
-    findings["recipe"]["problems"] = patient.problems
     return findings
 
 
@@ -107,7 +115,7 @@ def examine_machine(patient: RunCLI) -> dict[str, Any]:
         "torch": here.torch,
         "fp32_flops": machine.flops(device, torch.float32),
         "bf16_flops": machine.flops(device, torch.bfloat16) if here.bf16 else None,
-        "best_precision": machine.best_precision(),
+        "best_precision": machine.best_precision(patient.config_init["fit"].trainer.accelerator),
     }
 
 
@@ -119,8 +127,9 @@ def existing(folder: Path) -> Path:
 def examine_text(tokens: Tokens, train_fraction: float) -> dict[str, Any]:
     """What is in it, and whether its held-out part is a fair test of the rest."""
     train, val = tokens.split(train_fraction)
-    counts = np.bincount(tokens.ids[: 10 * MOST], minlength=len(tokens.vocabulary))
     characters = tokens.vocabulary.characters
+    known, held_out = (character_counts(ids, len(characters), tokens.release) for ids in (train, val))
+    counts = known + held_out
     found: dict[str, Any] = {
         "corpus": tokens.corpus,
         "sha256": tokens.sha256,
@@ -129,14 +138,14 @@ def examine_text(tokens: Tokens, train_fraction: float) -> dict[str, Any]:
         "characters": len(tokens.ids),
         "distinct": len(characters),
         "rare": {characters[i]: int(counts[i]) for i in np.flatnonzero(counts < RARE)},
-        "unseen": [characters[i] for i in np.setdiff1d(val[:MOST], train[:MOST])],
+        "unseen": [characters[i] for i in np.flatnonzero((known == 0) & (held_out > 0))],
         "train_characters": len(train),
         "held_out_characters": len(val),
         "held_out_copied": None,
         "held_out_copied_long": None,
         "longest_copied": None,
     }
-    if len(train) <= MOST and len(val):
+    if len(train) and train.nbytes <= MOST and len(val):
         lengths = OverlapIndex(train).lengths(val[:LOOKED_UP])
         found["held_out_copied"] = float(covered(lengths, LONG).mean())
         found["held_out_copied_long"] = float(covered(lengths, COPIED).mean())
@@ -151,7 +160,7 @@ def suited(text: dict[str, Any], here: dict[str, Any]) -> str:
     elif not here["bf16"]:
         recipe, block = "configs/cpu-fast.yaml", 64  # in fp32 the others take several times as long
     elif text["characters"] > LONG_TEXT:
-        recipe, block = "configs/cpu-1h.yaml", 512
+        recipe, block = "configs/cpu-1h.yaml --data.noise 0", 512  # what is read once or twice is not learned by heart
     else:
         recipe, block = "configs/cpu.yaml", 256
     fits = min(text["held_out_characters"], text["train_characters"]) - 1
@@ -165,14 +174,14 @@ def examine_recipe(patient: RunCLI) -> dict[str, Any]:
         net = model.make_checked(data)
     parameters = sum(p.numel() for p in net.parameters())
     batch = data.block_size * data.batch_size * trainer.accumulate_grad_batches * trainer.world_size
-    passes = trainer.max_steps * batch / len(data.train_ids) if trainer.max_steps > 0 else math.inf
+    passes = trainer.max_steps * batch / len(data.train_ids) if trainer.max_steps > 0 else None
     return {
         "network": type(net).__name__,
         "parameters": parameters,
         "parameters_per_character": parameters / len(data.train_ids),
         "block_size": data.block_size,
         "blocks": len(data.train_ids) // data.block_size,
-        "steps": trainer.max_steps,
+        "steps": trainer.max_steps if trainer.max_steps > 0 else None,
         "characters_per_step": batch,
         "passes": passes,
         "dropout": float(net.sizes.get("dropout") or 0.0),
@@ -184,8 +193,15 @@ def examine_recipe(patient: RunCLI) -> dict[str, Any]:
     }
 
 
-def overfitting(ratio: float, passes: float) -> str:
-    """What is to be expected of reading a text `passes` times with `ratio` parameters for each of its characters."""
+def overfitting(ratio: float, passes: float | None) -> str:
+    """What is to be expected of reading a text `passes` times with `ratio` parameters for each of its characters.
+
+    Args:
+        ratio: parameters for each character.
+        passes: None for reading it without end.
+    """
+    if passes is None:
+        return "likely"
     if passes <= 2 or ratio < 0.05:
         return "unlikely"
     return "likely" if passes > PASSES and ratio > 0.5 else "possible"
@@ -197,8 +213,8 @@ def measure(args: list[str], options: Any) -> dict[str, Any]:
     short = [
         f"--trainer.max_steps={STEPS}", f"--trainer.val_check_interval={STEPS * accumulate}",
         "--trainer.limit_val_batches=3", "--trainer.log_every_n_steps=0", "--sample.max_new_tokens=0",
-        "--model.compile=false", "--trainer.logger=false", "--trainer.enable_progress_bar=false",
-        "--model.schedule.warmup_steps=0", "--overfitting.patience=0",
+        "--model.compile=false",
+        "--model.schedule.warmup_steps=0", "--overfitting.patience=0", *KEPT_NOTHING,
     ]  # fmt: skip
     cli = RunCLI("fit", [*args, *short])
     watch = Stopwatch()
@@ -215,7 +231,7 @@ def measure(args: list[str], options: Any) -> dict[str, Any]:
         "seconds_per_step": step,
         "seconds_per_validation": validation,
         "expected_seconds": steps * step + validations * validation if steps > 0 else None,
-        "peak_memory_bytes": machine.peak_memory(),
+        "peak_memory_bytes": torch.cuda.max_memory_allocated() or machine.peak_memory(),
     }
 
 
@@ -224,7 +240,7 @@ def run(args: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="lightning-gpt doctor",
         description="Say whether text, recipe and machine suit each other, and how long training will take.",
-        epilog="Any other option is one of fit's: --config configs/cpu.yaml, --data.corpus book.txt. Nothing is kept.",
+        epilog="Any other option is one of fit's: --config configs/cpu.yaml, --data.corpus book.txt. No run is kept.",
         allow_abbrev=False,
         exit_on_error=False,
     )
@@ -232,4 +248,6 @@ def run(args: list[str]) -> None:
     given, rest = parse_some(parser, args)
     with contextlib.redirect_stdout(sys.stderr) if given.json else contextlib.nullcontext():
         findings = doctor(rest)
+    if not is_rank_zero():
+        return  # Lightning started this process to measure several devices
     print(json.dumps(findings, indent=2, ensure_ascii=False) if given.json else in_words(findings))

@@ -94,8 +94,8 @@ def training_text(path: Path, gpt: TrainedGPT) -> OverlapIndex:
     """
     assert gpt.record is not None
     ids = text_of(path, gpt.record).train_ids
-    if len(ids) > MOST:
-        raise UserError(f"--novelty looks up texts of {MOST:,} characters at most; this one has {len(ids):,}")
+    if ids.nbytes > MOST:
+        raise UserError(f"--novelty looks in texts of {MOST / 1e6:.0f} MB at most; this one has {ids.nbytes / 1e6:.0f}")
     return OverlapIndex(ids)
 
 

@@ -292,7 +292,7 @@ class RunCLI(LightningCLI):
         theirs = run_config(folder)
         if theirs["data"]["corpus"] == mine["data"]["offline_corpus"]:  # it had to take the stand-in
             theirs["data"]["corpus"] = mine["data"]["corpus"]
-        return differences(theirs, mine)
+        return differences(theirs, mine, vars(self._subcommand_parsers[self.only].get_defaults().as_flat()))
 
     def predict(self, **kwargs: Any) -> None:
         """Trainer.predict, which returns each target's nats, and what they come to."""
@@ -352,7 +352,7 @@ def with_run_config(subcommand: str, args: list[str]) -> list[str]:
     early.add_argument("--config", "-c")
     early.add_argument("--model.network", dest="network")
     given, _ = parse_some(early, args)
-    if given.config or not given.ckpt_path:
+    if given.config or given.ckpt_path in (None, "null"):
         if subcommand == "fit" or given.config or {"-h", "--help"} & set(args):
             return args
         raise UserError(NEEDS_CHECKPOINT.format(subcommand))

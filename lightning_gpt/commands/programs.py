@@ -35,10 +35,14 @@ def command() -> str:
 def version() -> str:
     """This program's version, with the git commit where it runs from a checkout."""
     said = f"lightning-gpt {__version__}"
-    here = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
     try:
-        git = ["git", "-C", str(here), "describe", "--always", "--dirty=, changed since", "--exclude=*", "--abbrev=12"]
-        commit = subprocess.run(git, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # else the checkout is another program's
+        commit = git("describe", "--always", "--dirty=, changed since", "--exclude=*", "--abbrev=12")
     except (OSError, subprocess.SubprocessError):
         return said
     return f"{said}, git commit {commit}"

@@ -21,9 +21,13 @@ def unfinished(home: Path) -> tuple[Path, int] | None:
     return None if finished else (last, contents["global_step"])
 
 
-def differences(theirs: Mapping[str, Any], mine: Mapping[str, Any]) -> list[str]:
-    """What two configurations of a run do not agree on, as `name: theirs, now mine`."""
-    left, right = dict(flat(theirs)), dict(flat(mine))
+def differences(theirs: Mapping[str, Any], mine: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
+    """What two configurations of a run do not agree on, as `name: theirs, now mine`.
+
+    An option that theirs lacks is younger than their run, which so had its default.
+    """
+    right = dict(flat(mine))
+    left = {name: defaults[name] for name in right if name in defaults} | dict(flat(theirs))
     return [
         f"{name}: {left.get(name)}, now {right.get(name)}"
         for name in {**left, **right}

@@ -50,7 +50,7 @@ def text_of(path: Path, record: Record) -> RunText:
     text = RunText(run_config(folder)["data"])
     if text.tokens.sha256 != record.corpus_sha256:
         raise UserError(
-            f"{path} was trained on {record.corpus} with SHA-256 {record.corpus_sha256[:12]}…, and that text has "
+            f"{path} was trained on {record.corpus!r} with SHA-256 {record.corpus_sha256[:12]}…, and that text has "
             f"{text.tokens.sha256[:12]}… now: bring the old text back"
         )
     return text

@@ -154,9 +154,12 @@ class TrainedGPT:
                 logits = self.network(x.to(self.device)).float().flatten(0, 1)[y != IGNORE]  # (n, V)
             y = y[y != IGNORE]
             nats.append(F.cross_entropy(logits, y, reduction="none").cpu())
-            top = logits.softmax(dim=-1).topk(min(guesses, logits.shape[-1]))
-            likely.append(top.indices.cpu())
-            shares.append(top.values.cpu())
+            if guesses:
+                top = logits.softmax(dim=-1).topk(min(guesses, logits.shape[-1]))
+                likely.append(top.indices.cpu())
+                shares.append(top.values.cpu())
+        if not guesses:
+            likely, shares = [torch.empty(len(ids) - 1, 0, dtype=torch.long)], [torch.empty(len(ids) - 1, 0)]
         return Reading(torch.cat(nats).double().numpy(), torch.cat(likely).numpy(), torch.cat(shares).numpy())
 
 

@@ -59,8 +59,8 @@ def shaded(values: np.ndarray) -> np.ndarray:
 
 
 def visible(text: str) -> str:
-    """The text with marks for what is not seen."""
-    return text.translate({ord(" "): "␣", ord("\n"): "⏎", ord("\t"): "⇥"})
+    """The text with a mark for each character that is not seen."""
+    return "".join({" ": "␣", "\n": "⏎", "\t": "⇥"}.get(c, c if c.isprintable() else "□") for c in text)
 
 
 @cache

@@ -14,7 +14,7 @@ def line_chart(
 ) -> str:
     """Curves by name, and flat lines at levels by name, to an <svg> element.
 
-    Lines differ by dashes as well as by colour, and are named where they end. Its colours are the classes line-0 …,
+    Lines differ by dashes as well as by colour, and are named above. Its colours are the classes line-0 …,
     its text takes the page's.
     """
     points = [point for curve in curves.values() for point in curve]

@@ -14,6 +14,7 @@ from lightning_gpt.text.overlap import LONG, MOST, Overlap, OverlapIndex, covere
 
 TEMPERATURES = (0.5, 0.8, 1.1)
 SAMPLE = 400  # characters
+MOST_READ = 2_000_000  # held-out characters
 SHOWN = 2000  # held-out characters that are coloured
 GUESSES = 5
 LOOKED_AT = 28  # characters of the attention maps' line
@@ -71,16 +72,18 @@ def find_out(
     prompt: str = "\n",
     seed: int = 1337,
 ) -> Findings:
-    """Reads the held-out text, writes samples, looks at attention."""
+    """Reads the held-out text (of a longer one, two million characters), writes samples, looks at attention."""
+    val_ids = val_ids[: MOST_READ + 1]
+    prompt = "".join(c for c in prompt if c in gpt.vocabulary.characters) or gpt.vocabulary.characters[0]
     whole = gpt.read(val_ids)
     piece = val_ids[: SHOWN + 1]
     text = gpt.vocabulary.decode(piece.tolist())
     lines = expected_lines(gpt.vocabulary.decode(val_ids.tolist()), whole.nats)
-    looked_at = next((line for line in text.splitlines() if len(line) >= LOOKED_AT), text)[
+    looked_at = next((line for line in text.split("\n") if len(line) >= LOOKED_AT), text)[
         : min(LOOKED_AT, gpt.network.block_size)
     ]
     maps = attention_maps(gpt.network, gpt.vocabulary.encode(looked_at).to(gpt.device))
-    index = OverlapIndex(train_ids) if len(train_ids) <= MOST else None
+    index = OverlapIndex(train_ids) if train_ids.nbytes <= MOST else None
     return Findings(
         card=card,
         loss=float(whole.nats.mean()),
@@ -101,7 +104,7 @@ def find_out(
 
 def write(gpt: TrainedGPT, index: OverlapIndex | None, prompt: str, temperature: float, seed: int) -> Sample:
     """A sample, looked up in the training text."""
-    written = gpt.generate(prompt, SAMPLE, temperature, seed=seed, unknown="skip")
+    written = gpt.generate(prompt, SAMPLE, temperature, seed=seed)
     if index is None:
         return Sample(temperature, prompt + written, None, [False] * len(prompt + written))
     ids = gpt.vocabulary.encode(written).numpy()
@@ -129,7 +132,7 @@ def expected_lines(text: str, nats: np.ndarray) -> list[Line]:
     start = text.find("\n") + 1  # the first may be half a line
     while (end := text.find("\n", start)) != -1:
         line = text[start:end]
-        if len(line) >= SHORTEST and start > 0 and line not in found:
+        if len(line) >= SHORTEST and line not in found:
             found[line] = Line(line, float(nats[start - 1 : end - 1].mean()))
         start = end + 1
     return sorted(found.values(), key=lambda line: line.nats)

@@ -16,7 +16,7 @@ STEPS = (0.25, 0.75, 1.5, 2.5, 3.5, 5.0)  # nats at which a character's colour g
 # the one script: what the character under the pointer, or the one tapped, was expected to be
 SCRIPT = """
 const box = document.getElementById("guess"), hint = box.textContent;
-for (const name of ["mouseover", "click", "focusin"])
+for (const name of ["mouseover", "click"])
   document.getElementById("read").addEventListener(name, event => {
     box.textContent = event.target.dataset.g || hint;
   });
@@ -113,7 +113,7 @@ def shown(character: str) -> str:
 
 def classes(found: Findings) -> str:
     """Loss by kind of character and by place in the block."""
-    most = max(mean for _, mean in found.classes.values())
+    most = max(mean for _, mean in found.classes.values()) or 1.0
     rows = "".join(
         f'<tr><td>{name}</td><td class="n">{count:,}</td><td class="n">{mean:.3f}</td>'
         f'<td class="bar"><i style="width:{mean / most:.0%}"></i></td></tr>'
@@ -148,7 +148,7 @@ def lines(found: Findings) -> str:
 
 
 def attention(found: Findings) -> str:
-    """A picture a block."""
+    """A picture a head."""
     if not len(found.maps):
         return ""
     pictures = "".join(

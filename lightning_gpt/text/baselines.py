@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,25 @@ import numpy as np
 from lightning_gpt.files import replacing
 from lightning_gpt.text.tokens import Tokens
 
-MOST_PAIRED = 4096  # characters of the largest vocabulary whose table of pairs is made: 128 MiB
-MOST_COUNTED = 2_000_000  # characters that 5-grams are counted in: seconds, and 200 MB
+MOST_PAIRED = 2048  # characters of the largest vocabulary whose table of pairs is made: 32 MiB, and copies
+MOST_COUNTED = 2**20  # of a longer training text, 5-grams are counted in the last so many characters
+MOST_GUESSED = 2**17  # of a longer held-out text, 5-grams guess the first so many
 PIECE = 1_000_000  # characters looked at in one go
+Release = Callable[[], None]
 FORMAT = 1  # raised when the numbers' meaning changes, so that kept ones are counted anew
+
+
+def nothing() -> None:
+    """What is done after each piece of a text that is in memory anyway."""
 
 
 def baselines(tokens: Tokens, train_fraction: float, folder: str | Path) -> dict[str, float]:
     """Nats per held-out character of uniform, unigram, bigram and 5-gram counts; counted once, then kept in `folder`.
 
-    Where the vocabulary is too large for a table of pairs there is no bigram.
+    Where the vocabulary is too large for a table of pairs there is no bigram. The 5-gram's is for a million characters
+    of training and the first 131,072 held out, where the text has more.
     """
-    path = Path(folder) / f"{tokens.sha256[:16]}.{train_fraction:g}.baselines.v{FORMAT}.json"
+    path = Path(folder) / f"{tokens.sha256[:16]}.{train_fraction!r}.baselines.v{FORMAT}.json"
     try:
         kept: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
         if all(isinstance(loss, float) for loss in kept.values()):
@@ -30,14 +38,22 @@ def baselines(tokens: Tokens, train_fraction: float, folder: str | Path) -> dict
         pass
     size = len(tokens.vocabulary)
     train, val = tokens.split(train_fraction)
-    found = {"uniform": uniform_loss(size), "unigram": unigram_loss(train, val, size)}
+    found = {"uniform": uniform_loss(size), "unigram": unigram_loss(train, val, size, tokens.release)}
     if size <= MOST_PAIRED:
-        found["bigram"] = bigram_loss(train, val, size)
-    found["5-gram"] = ngram_loss(train[-MOST_COUNTED:], val[:MOST_COUNTED], size, 5)
-    tokens.release()
-    with replacing(path) as file:
+        found["bigram"] = bigram_loss(train, val, size, tokens.release)
+    found["5-gram"] = ngram_loss(train[-MOST_COUNTED:], val[:MOST_GUESSED], size, 5)
+    # where it can't be kept it is counted again
+    with suppress(OSError), replacing(path) as file:
         file.write(json.dumps(found).encode())
     return found
+
+
+def character_counts(ids: np.ndarray, vocab_size: int, release: Release = nothing) -> np.ndarray:
+    """ids (N,) to how often each character occurs, (V,)."""
+    counts = np.zeros(vocab_size, dtype=np.int64)
+    for piece in pieces(ids, release):
+        counts += np.bincount(piece, minlength=vocab_size)
+    return counts
 
 
 def uniform_loss(vocab_size: int) -> float:
@@ -45,16 +61,14 @@ def uniform_loss(vocab_size: int) -> float:
     return math.log(vocab_size)
 
 
-def unigram_loss(train_ids: np.ndarray, val_ids: np.ndarray, vocab_size: int) -> float:
+def unigram_loss(train_ids: np.ndarray, val_ids: np.ndarray, vocab_size: int, release: Release = nothing) -> float:
     """Nats per held-out character of knowing how often each occurs in the training text (each counted once more)."""
-    counts = np.ones(vocab_size, dtype=np.int64)
-    for piece in _pieces(train_ids):
-        counts += np.bincount(piece, minlength=vocab_size)
+    counts = character_counts(train_ids, vocab_size, release) + 1
     nats = -np.log(counts / counts.sum())
-    return float(sum(nats[piece].sum() for piece in _pieces(val_ids[1:])) / (len(val_ids) - 1))
+    return float(nats @ character_counts(val_ids[1:], vocab_size, release) / (len(val_ids) - 1))
 
 
-def bigram_loss(train_ids: np.ndarray, val_ids: np.ndarray, vocab_size: int) -> float:
+def bigram_loss(train_ids: np.ndarray, val_ids: np.ndarray, vocab_size: int, release: Release = nothing) -> float:
     """Nats per held-out character of knowing how often each follows each (each pair counted once more).
 
     Raises:
@@ -63,11 +77,11 @@ def bigram_loss(train_ids: np.ndarray, val_ids: np.ndarray, vocab_size: int) -> 
     if vocab_size > MOST_PAIRED:
         raise ValueError(f"a table of pairs of {vocab_size} characters is too large")
     counts = np.ones(vocab_size**2, dtype=np.int64)
-    for piece in _pieces(train_ids, overlap=1):
+    for piece in pieces(train_ids, release, overlap=1):
         counts += np.bincount(piece[:-1].astype(np.int64) * vocab_size + piece[1:], minlength=vocab_size**2)
     table = counts.reshape(vocab_size, vocab_size)
     nats = -np.log(table / table.sum(axis=1, keepdims=True))
-    total = sum(nats[piece[:-1], piece[1:]].sum() for piece in _pieces(val_ids, overlap=1))
+    total = sum(nats[piece[:-1], piece[1:]].sum() for piece in pieces(val_ids, release, overlap=1))
     return float(total / (len(val_ids) - 1))
 
 
@@ -86,6 +100,8 @@ def ngram_loss(train_ids: np.ndarray, val_ids: np.ndarray, vocab_size: int, n: i
         size = int(contexts.max()) + 1
         grams = contexts * vocab_size + ids
         known, times = np.unique(grams[k - 1 : n_train], return_counts=True)
+        if not len(known):
+            break  # the text is shorter than n
         seen = np.bincount(known // vocab_size, weights=times, minlength=size)[contexts[targets]]
         kinds = np.bincount(known // vocab_size, minlength=size)[contexts[targets]]
         place = np.searchsorted(known, grams[targets]).clip(max=len(known) - 1)
@@ -96,7 +112,11 @@ def ngram_loss(train_ids: np.ndarray, val_ids: np.ndarray, vocab_size: int, n: i
     return float(-np.log(probability).mean())
 
 
-def _pieces(ids: np.ndarray, overlap: int = 0) -> Iterator[np.ndarray]:
-    """The text in parts, so that a long one is never in memory whole; each begins with the last `overlap` of before."""
+def pieces(ids: np.ndarray, release: Release = nothing, overlap: int = 0) -> Iterator[np.ndarray]:
+    """The text in parts, each beginning with the last `overlap` characters of the one before.
+
+    After each, `release` gives back its memory (see `Tokens.release`), so that a long text is never there whole.
+    """
     for start in range(0, max(len(ids) - overlap, 0), PIECE):
         yield ids[start : start + PIECE + overlap]
+        release()

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+NOISE = 0x5BD1E995  # tells the seeds of the noise from those of the offsets
 IGNORE = -100  # target of a place where there is no character; cross entropy's own word for it
 
 
@@ -67,13 +68,16 @@ class TrainingBlocks:
         return (self._noised(x, k) if self.noise else x), y
 
     def _noised(self, x: Tensor, k: int) -> Tensor:
-        generator = torch.Generator().manual_seed(2**32 + batch_seed(self.seed, k))  # not the one of any offsets
+        # another stream than the offsets'; torch looks at 32 bits of a seed
+        generator = torch.Generator().manual_seed(batch_seed(self.seed ^ NOISE, k))
         # as the offsets are: the ranks before this one change nothing but where its own draws begin
         shape = ((self.rank + 1) * self.batch_size, self.block_size, 2)
         drawn = torch.rand(shape, generator=generator, dtype=torch.float64)[-self.batch_size :]
-        places = (drawn[..., 1] * len(self.ids)).long()
-        characters = torch.from_numpy(self.ids[places.numpy()].astype(np.int64))
-        return torch.where(drawn[..., 0] < self.noise, characters, x)
+        replaced = drawn[..., 0] < self.noise
+        places = (drawn[..., 1][replaced] * len(self.ids)).long()
+        noised = x.clone()
+        noised[replaced] = torch.from_numpy(self.ids[places.numpy()].astype(np.int64))
+        return noised
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for k in count(self.first):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 LONG = 20  # characters of an overlap that is no accident: a line of a play has about 40
-MOST = 20_000_000  # characters of the longest text that is indexed: seconds, and five bytes each
+MOST = 20_000_000  # bytes of the longest text that is indexed: seconds, and five times as much memory
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class OverlapIndex:
         ids: (M,), the text to look in, any unsigned integer type.
 
     Raises:
-        ValueError: more than MOST characters.
+        ValueError: more than MOST bytes.
     """
 
     def __init__(self, ids: np.ndarray) -> None:
         from pydivsufsort import divsufsort
 
-        if len(ids) > MOST:
+        if ids.nbytes > MOST:
             raise ValueError(f"a text of {len(ids):,} characters is too long to be indexed")
         self._width = ids.dtype.itemsize
         self._dtype = ids.dtype.newbyteorder(">")  # bytes then compare as the numbers do
@@ -55,6 +55,9 @@ class OverlapIndex:
         for i in range(len(ids)):
             # a stretch less its first character stands there as well; only what goes beyond needs a search
             least = max(1, found[i - 1] - 1) if i else 1
+            if i and i - 1 + found[i - 1] == len(ids):  # to the end, and so from here
+                found[i] = found[i - 1] - 1
+                continue
             found[i] = self._longest(query[i * width :], int(least), text, width)
         return found
 

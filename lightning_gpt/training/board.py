@@ -1,5 +1,6 @@
 """A run's page in TensorBoard: which groups there are, and what stands in each beside the numbers that are logged."""
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -56,7 +57,19 @@ class Page(Callback):
     Needs a Board among the trainer's loggers; without one it does nothing.
     """
 
+    MOST_POINTS = 10_000_000  # numbers of an embedding that is written: as text, for a page that shows them all
     LINE = 24  # characters of the line whose attention is drawn: as many as TensorBoard shows without shrinking them
+
+    def __init__(self) -> None:
+        self._best = math.inf
+
+    def state_dict(self) -> dict[str, float]:
+        """The best loss so far, for a resumed run."""
+        return {"best": self._best}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """See `state_dict`."""
+        self._best = state_dict["best"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Layout, hyperparameters and graph, once a process."""
@@ -83,10 +96,8 @@ class Page(Callback):
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
         step = max(trainer.global_step - 1, 0)
         self._draw_baselines(writer, pl_module, step)
-        losses = [float(trainer.callback_metrics["val/loss"])]
-        if (saved := getattr(trainer.checkpoint_callback, "best_model_score", None)) is not None:
-            losses.append(float(saved))
-        writer.add_scalar(BEST, min(losses), step)
+        self._best = min(self._best, float(trainer.callback_metrics["val/loss"]))
+        writer.add_scalar(BEST, self._best, step)
         text, ids = self._line(pl_module)
         for block, maps in enumerate(attention_maps(pl_module.net, ids).cpu().numpy(), start=1):
             for head in range(len(maps)):
@@ -98,11 +109,12 @@ class Page(Callback):
         """The characters' embedding, as points."""
         writer = writer_of(trainer)
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
-        if writer is None:
+        points = embedding(pl_module.net)
+        if writer is None or points.numel() > self.MOST_POINTS:
             return
         characters = pl_module.vocabulary.characters
         writer.add_embedding(
-            embedding(pl_module.net),
+            points,
             metadata=[[repr(c), character_class(c)] for c in characters],
             metadata_header=["character", "class"],
             tag="characters",
@@ -117,8 +129,8 @@ class Page(Callback):
         """The first line of the held-out text that is long enough to be of interest, or its beginning."""
         assert module.net is not None
         size = min(self.LINE, module.net.block_size)
-        lines = module.vocabulary.decode(module.data.val_ids[:2000].tolist()).splitlines()
-        text = next((line for line in lines if len(line) >= size), "\n".join(lines))[:size]
+        beginning = module.vocabulary.decode(module.data.val_ids[:2000].tolist())
+        text = next((line for line in beginning.split("\n") if len(line) >= size), beginning)[:size]
         return text, module.vocabulary.encode(text).to(module.device)
 
 

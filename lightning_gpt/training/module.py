@@ -166,6 +166,8 @@ class LanguageModel(LightningModule):
             **{f"optimizer.{name}": value for name, value in vars(recipe).items()},
             **{f"schedule.{name}": value for name, value in vars(self.schedule).items()},
             "corpus": data.tokens.corpus,
+            "train_fraction": data.train_fraction,
+            "noise": data.noise,
             "batch_size": data.batch_size * trainer.world_size * trainer.accumulate_grad_batches,
             "max_steps": trainer.max_steps,
             "trainer.gradient_clip_val": trainer.gradient_clip_val,

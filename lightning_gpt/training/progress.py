@@ -56,7 +56,7 @@ class Speed(Callback):
         self.training_seconds = 0.0
         self._characters = 0
         self._seconds = 0.0
-        self._since = 0.0
+        self._since: float | None = None  # it stands
         self._rates: list[float] = []  # characters/s, one a log step
 
     def state_dict(self) -> dict[str, float]:
@@ -68,13 +68,17 @@ class Speed(Callback):
         self.training_seconds = state_dict["training_seconds"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measures the machine, and starts the clock."""
+        """Measures the machine."""
         assert isinstance(pl_module, LanguageModel)
         half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
         peak = machine.flops(pl_module.device, half.get(str(trainer.precision), torch.float32))
         self._peak = peak * trainer.world_size
         self._flops = pl_module.flops_per_character()
-        self._since = time.perf_counter()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        """Starts the clock, if it stands: what others do at a run's start and after a validation is no training."""
+        if self._since is None:
+            self._since = time.perf_counter()
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -84,7 +88,7 @@ class Speed(Callback):
         every = trainer.log_every_n_steps * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
         if every == 0 or (batch_idx + 1) % every:
             return
-        self._stop_clock()
+        self._read_clock()
         rate = self._characters / self._seconds
         pl_module.log("speed/chars_per_s", rate, prog_bar=True)
         pl_module.log("speed/mfu", rate * self._flops / self._peak)
@@ -93,11 +97,8 @@ class Speed(Callback):
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stops the clock."""
-        self._stop_clock()
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock again."""
-        self._since = time.perf_counter()
+        self._read_clock()
+        self._since = None
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Says it in a line."""
@@ -111,7 +112,9 @@ class Speed(Callback):
         )
         pl_module.print(f"\nspeed    {rate:,.0f} characters/s{share if work else ''}")
 
-    def _stop_clock(self) -> None:
+    def _read_clock(self) -> None:
+        if self._since is None:
+            return
         now = time.perf_counter()
         self._seconds += now - self._since
         self.training_seconds += now - self._since

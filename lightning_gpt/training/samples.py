@@ -68,14 +68,15 @@ class SampleText(Callback):
             text = known + written[-1]
             write_text(trainer, f"sample/{prompt!r}", text)
             if number == 0 and self.preview:
-                shown = text.strip()[: self.preview].splitlines()
+                visible = "".join(c if c.isprintable() or c == "\n" else "□" for c in text.strip()[: self.preview])
+                shown = visible.split("\n")
                 bar = styled("|", "dim")
                 pl_module.print("".join(f"    {bar} {line}\n" for line in shown))
         self._log_novelty(trainer, pl_module, written)
 
     def _log_novelty(self, trainer: Trainer, module: LanguageModel, written: list[str]) -> None:
         writer, text = writer_of(trainer), module.data.train_ids
-        if writer is None or len(text) > MOST:
+        if writer is None or text.nbytes > MOST:
             return
         if self._index is None:
             self._index = OverlapIndex(text)

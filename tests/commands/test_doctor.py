@@ -30,4 +30,16 @@ def test_what_stands_in_the_way(shell):
     (shell.folder / "latin.txt").write_bytes("déjà vu\n".encode("latin1") * 500)
     out = " ".join(shell("doctor", "--data.corpus=latin.txt", *TINY).stdout.split())
     assert "machine" in out and "is not UTF-8 text" in out
-    assert "doctor" not in shell("doctor", "--data.corpsu=x", status=2).stdout
+    assert "did you mean data.corpus?" in shell("doctor", "--data.corpsu=x", status=2).stderr
+
+
+def test_whatever_the_recipe_says(shell):
+    resume = ["--data.corpus=text.txt", *TINY, "--resume=auto"]
+    shell("fit", *resume, "--trainer.max_steps=30")
+    recipe = json.loads(shell("doctor", *resume, "--ckpt_path=last", "--trainer.max_steps=-1", "--json").stdout)[
+        "recipe"
+    ]
+    assert recipe["problems"] == [] and recipe["seconds_per_step"] > 0
+    assert recipe["steps"] is recipe["passes"] is recipe["expected_seconds"] is None
+    out = shell("doctor", "--data.corpus=text.txt", *TINY, "--data.train_fraction=0.00001").stdout
+    assert "too short" in " ".join(out.split())

@@ -1,5 +1,8 @@
 import re
 
+import numpy as np
+from conftest import TEXT, TINY
+
 from lightning_gpt.pictures.chart import line_chart, ticks
 from lightning_gpt.report.findings import by_position, expected_lines
 
@@ -17,13 +20,11 @@ def test_one_file_that_needs_nothing_else(trained, tmp_path):
     assert all(name in page for name in ("uniform 3.", "unigram ", "bigram ", "5-gram "))
     assert "SHA-256" in page and "machine" in page and "command" in page
     coloured = re.findall(r'data-g="([^"]*)"', page)
-    held_out = int(0.1 * 6960)
-    assert len(coloured) > held_out - 20 and all(told.count("%") == 5 for told in coloured)
+    held_out = len(TEXT) - int(0.9 * len(TEXT))
+    assert len(coloured) == held_out - 1 and all(told.count("%") == 5 for told in coloured)
 
 
 def test_text_can_not_break_the_page(shell):
-    from conftest import TINY
-
     (shell.folder / "evil.txt").write_text("</b><script>alert('&amp;')</script> \"quoted\" <!-- it\n" * 100)
     shell("fit", "--data.corpus=evil.txt", *TINY)
     shell("report", "--out", "report.html")
@@ -38,9 +39,16 @@ def test_a_checkpoint_without_its_run_or_with_another_text(trained, shell):
     assert "can't write" in trained("report", "--out", "text.txt/report.html", status=2).stderr
 
 
-def test_lines_and_their_surprise():
-    import numpy as np
+def test_texts_of_an_odd_kind(shell):
+    for name, text in {"dna": "gattaca" * 900, "one": "\n" * 6000, "odd": "a\x1c\u2029\x85b" * 1200}.items():
+        (shell.folder / f"{name}.txt").write_text(text)
+        shell("fit", f"--data.corpus={name}.txt", *TINY, "--name", name)
+        shell("report", "--out", f"{name}.html", "--prompt", "\udcffg")
+        shell("generate", "--novelty=true", "--unknown=skip", "--prompt", text[:3], "--max_new_tokens=20")
+        assert "What surprised it" in (shell.folder / f"{name}.html").read_text()
 
+
+def test_lines_and_their_surprise():
     text = "half a line\nthe first whole line here\nshort\nthe second whole line!\nrest"
     nats = np.arange(1, len(text), dtype=float)  # nats[i] is of character i + 1
     lines = expected_lines(text, nats)
@@ -50,8 +58,6 @@ def test_lines_and_their_surprise():
 
 
 def test_loss_by_how_much_can_be_seen():
-    import numpy as np
-
     nats = np.tile([4.0, 3.0, 2.0, 1.0], 5)[:-1]
     assert by_position(nats, 4) == [(1, 4.0), (2, 3.0), (3, 2.0), (4, 1.0)]
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from lightning_gpt.text import IGNORE, HeldOutBlocks, TrainingBlocks
-from lightning_gpt.text.blocks import batch_seed
+from lightning_gpt.text.blocks import NOISE, batch_seed
 
 TEXT = np.arange(1000) % 251
 IDS = TEXT.astype(np.uint8)
@@ -103,6 +103,11 @@ def test_noise_replaces_its_share_of_what_is_read():
     assert torch.equal(plain[3][1], noised[3][1])
     assert torch.equal(noised[3][0], noised[3][0]) and not torch.equal(noised[3][0], noised[4][0])
     assert changed.any(dim=0).all() and changed.any(dim=1).all()  # no place is spared
+
+
+def test_noise_has_random_numbers_of_its_own():
+    drawn = [torch.rand(4, generator=torch.Generator().manual_seed(batch_seed(s, 7))) for s in (1337, 1337 ^ NOISE)]
+    assert not torch.equal(*drawn)
 
 
 def test_ranks_share_the_noise_too():
