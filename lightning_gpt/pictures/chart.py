@@ -6,7 +6,7 @@ from html import escape
 
 Curve = Sequence[tuple[float, float]]  # (x, y)
 WIDTH, HEIGHT = 640, 340
-LEFT, RIGHT, TOP, BOTTOM = 52, 16, 14, 46
+LEFT, RIGHT, TOP, BOTTOM = 68, 16, 14, 46
 
 
 def line_chart(

@@ -159,7 +159,7 @@ def attention(found: Findings) -> str:
     )
     return (
         "<h2>Attention</h2>\n<p>Each row is a character of a held-out line, and shares its attention among the "
-        f'characters above: white is none, the darkest all of it.</p><div class="maps">{pictures}</div>'
+        f'characters above: no colour is none, the strongest all of it.</p><div class="maps">{pictures}</div>'
     )
 
 
