@@ -160,7 +160,7 @@ def suited(text: dict[str, Any], here: dict[str, Any]) -> str:
     elif not here["bf16"]:
         recipe, block = "configs/cpu-fast.yaml", 64  # in fp32 the others take several times as long
     elif text["characters"] > LONG_TEXT:
-        recipe, block = "configs/cpu-1h.yaml --data.noise 0", 512  # what is read once or twice is not learned by heart
+        recipe, block = "configs/cpu-1h.yaml", 256
     else:
         recipe, block = "configs/cpu.yaml", 256
     fits = min(text["held_out_characters"], text["train_characters"]) - 1

@@ -172,7 +172,7 @@ def attention_map(last: Path) -> Any:
     gpt = load(last)
     ids = gpt.vocabulary.encode(LINE, unknown="skip")[: gpt.network.block_size]
     maps = attention_maps(gpt.network, ids)[0].numpy()
-    return draw_attention(maps, gpt.vocabulary.decode(ids), "rung 3: what its one head looks at")
+    return draw_attention(maps, gpt.vocabulary.decode(ids), "rung 3: what its one head looks at", cell=40)
 
 
 def keep(path: Path, contents: bytes) -> None:

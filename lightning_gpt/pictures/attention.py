@@ -33,7 +33,8 @@ def draw_attention(maps: np.ndarray, text: str, title: str, cell: int = 18) -> I
     H, T, _ = maps.shape
     side, margin, columns = T * cell, cell + 6, math.ceil(math.sqrt(H))
     width, height = GAP + margin + side, (TITLE if H > 1 else 0) + margin + side + GAP
-    image = Image.new("RGB", (columns * width + GAP, TITLE + math.ceil(H / columns) * height + GAP), "white")
+    wide = max(columns * width, math.ceil(_font(14).getlength(title)) + GAP) + GAP
+    image = Image.new("RGB", (wide, TITLE + math.ceil(H / columns) * height + GAP), "white")
     draw = ImageDraw.Draw(image)
     draw.text((GAP, GAP / 2), title, INK, _font(14))
     for head, weights in enumerate(maps):

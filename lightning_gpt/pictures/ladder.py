@@ -42,7 +42,7 @@ def draw_ladder(curves: Mapping[str, Curve], baselines: Mapping[str, float]) -> 
     stairs.vlines([i + 0.5 for i in range(len(ends) - 1)], ends[:-1], ends[1:], color="0.6", linewidth=1, zorder=0)
     stairs.set_xticks(range(len(curves)), curves, rotation=35, ha="right")
     stairs.set_xlabel("rung, after its last step")
-    lowest = min(loss for curve in curves.values() for _, loss in curve)
+    lowest = min([*baselines.values(), *(loss for curve in curves.values() for _, loss in curve)])
     over_time.set_ylim(lowest - 0.15, max([*baselines.values(), 4.0]) + 0.2)
     for axes in (over_time, stairs):
         axes.spines[["top", "right"]].set_visible(False)
