@@ -79,8 +79,8 @@ def test_its_page_in_tensorboard_is_complete(trained):
     assert len(texts) == 2 and all(line.startswith("    ") for text in texts for line in text.split("\n"))
     (card,) = [event.tensor_proto.string_val[0].decode() for event in events.Tensors("run/text_summary")]
     assert all(f"    {word} " in card for word in ("text", "network", "machine", "command", "code")), card
-    assert set(tags["images"]) == {f"attention_block_{i}/head_{j}" for i in (1, 2) for j in (1, 2)}
-    assert tags["graph"] and len(events.Images("attention_block_1/head_1")) == 2
+    assert set(tags["images"]) == {f"maps_of_attention/block_{i}_head_{j}" for i in (1, 2) for j in (1, 2)}
+    assert tags["graph"] and len(events.Images("maps_of_attention/block_1_head_1")) == 2
     assert events.PluginTagToContent("custom_scalars") and events.PluginTagToContent("hparams")
     points, names = (next(trained.run.glob(f"*/*/{name}.tsv")).read_text() for name in ("tensors", "metadata"))
     assert names.splitlines()[:2] == ["character\tclass", "'\\n'\tline break"]
@@ -242,6 +242,6 @@ def test_help(shell, capsys):
 
 
 def test_novelty_is_told(trained):
-    said = trained("generate", "--prompt=Shall I", "--num_samples=2", "--max_new_tokens=60", "--novelty=true").stderr
+    said = trained("generate", "--prompt=Shall I", "--num_samples=2", "--max_new_tokens=60", "--novelty").stderr
     assert said.count("the longest stretch that stands in the training text has") == 2
     assert "novelty of text 2" in said

@@ -2,8 +2,9 @@
 
 import argparse
 import difflib
+import inspect
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 import jsonargparse
 
@@ -23,7 +24,14 @@ def call(function: Callable[..., None], args: list[str]) -> None:
         exit_on_error=False,
     )
     names = parser.add_function_arguments(function, as_positional=True)
-    function(**parse(parser, args, names).as_dict())
+    switches = {f"--{name}" for name, value in inspect.signature(function).parameters.items() if value.default is False}
+    function(**parse(parser, [*with_true(args, switches)], names).as_dict())
+
+
+def with_true(args: list[str], switches: Collection[str]) -> Iterator[str]:
+    """The arguments, a switch without a value given its `true`: --novelty for --novelty true."""
+    for arg, after in zip(args, [*args[1:], "-"], strict=False):
+        yield f"{arg}=true" if arg in switches and after.startswith("-") else arg
 
 
 def parse(parser: jsonargparse.ArgumentParser, args: list[str], known: Iterable[str]) -> jsonargparse.Namespace:

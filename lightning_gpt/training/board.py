@@ -20,6 +20,7 @@ from lightning_gpt.training.module import LanguageModel
 # a metric's name to its place on the page: what belongs into one chart stands in one group
 PLACES = {"train/loss": "loss/train", "val/loss": "loss/val", "lr": "optim/lr", "grad_norm": "optim/grad_norm"}
 BEST = "val/best_loss"
+MAPS = "maps_of_attention"  # behind loss in the alphabet, so that TensorBoard's first page begins with the loss
 CHARTS = {
     "loss, in nats per character": {
         "trained on, held out, and what counting alone reaches on the held-out text": ["Multiline", ["loss/.*"]],
@@ -102,7 +103,7 @@ class Page(Callback):
         for block, maps in enumerate(attention_maps(pl_module.net, ids).cpu().numpy(), start=1):
             for head in range(len(maps)):
                 picture = draw_attention(maps[head : head + 1], text, f"block {block}, head {head + 1}", cell=12)
-                tag = f"attention_block_{block}/head_{head + 1}"
+                tag = f"{MAPS}/block_{block}_head_{head + 1}"
                 writer.add_image(tag, np.asarray(picture), step, dataformats="HWC")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
