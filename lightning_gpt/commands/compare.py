@@ -8,12 +8,12 @@ import numpy as np
 from lightning_gpt.commands.texts import text_of
 from lightning_gpt.errors import UserError
 from lightning_gpt.generation import TrainedGPT, load
+from lightning_gpt.generation.trained import MOST_READ
 from lightning_gpt.runs import find_checkpoint
-from lightning_gpt.text.classes import CLASSES, character_class
+from lightning_gpt.text.classes import CLASSES, classes_of
 
 FEW = 20  # blocks: with fewer, an interval means little
 INDEPENDENT = 1000  # characters at least that a block must have: neighbouring words are surprising together
-MOST_READ = 2_000_000  # held-out characters
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs") -> None
     nats_a, nats_b = (gpt.read(ids).nats for gpt in gpts)
     block = max(gpt.network.block_size for gpt in gpts)
     block *= -(-INDEPENDENT // block)
-    kinds = np.array([CLASSES.index(character_class(c)) for c in gpts[0].vocabulary.characters])[ids[1:]]
+    kinds = classes_of(ids[1:], gpts[0].vocabulary.characters)
     blocks = -(-(len(ids) - 1) // block)
     print(f"held out  {len(ids) - 1:,} characters of {records[0].corpus!r}, {blocks:,} blocks of {block:,}\n")
     for name, path, gpt, loss in zip("AB", paths, gpts, (nats_a, nats_b), strict=True):

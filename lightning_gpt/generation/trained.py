@@ -17,6 +17,8 @@ from lightning_gpt.ladder import Network
 from lightning_gpt.runs import find_checkpoint
 from lightning_gpt.text import IGNORE, HeldOutBlocks, Vocabulary
 
+MOST_READ = 2_000_000  # characters that `TrainedGPT.read` is best asked for at once: it keeps a number for each
+
 
 class TrainedGPT:
     """A network and the characters it knows.

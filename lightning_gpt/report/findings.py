@@ -7,14 +7,13 @@ from itertools import pairwise
 import numpy as np
 
 from lightning_gpt.generation import TrainedGPT
-from lightning_gpt.generation.trained import Reading
+from lightning_gpt.generation.trained import MOST_READ, Reading
 from lightning_gpt.ladder.maps import attention_maps
 from lightning_gpt.text.classes import mean_by_class
 from lightning_gpt.text.overlap import LONG, MOST, Overlap, OverlapIndex, covered
 
 TEMPERATURES = (0.5, 0.8, 1.1)
 SAMPLE = 400  # characters
-MOST_READ = 2_000_000  # held-out characters
 SHOWN = 2000  # held-out characters that are coloured
 GUESSES = 5
 LOOKED_AT = 28  # characters of the attention maps' line

@@ -19,9 +19,14 @@ def character_class(character: str) -> str:
     return CLASSES[BY_CATEGORY.get(category, BY_CATEGORY.get(category[0], len(CLASSES) - 1))]
 
 
+def classes_of(ids: np.ndarray, characters: Iterable[str]) -> np.ndarray:
+    """ids (N,) of these characters to the place of each one's class in CLASSES, (N,)."""
+    return np.array([CLASSES.index(character_class(c)) for c in characters])[ids]
+
+
 def mean_by_class(values: np.ndarray, ids: np.ndarray, characters: Iterable[str]) -> dict[str, tuple[int, float]]:
     """For each class that occurs among ids (N,): how often it does, and the mean of its values (N,)."""
-    kinds = np.array([CLASSES.index(character_class(c)) for c in characters])[ids]
+    kinds = classes_of(ids, characters)
     counts = np.bincount(kinds, minlength=len(CLASSES))
     sums = np.bincount(kinds, weights=values, minlength=len(CLASSES))
     return {name: (int(n), float(s / n)) for name, n, s in zip(CLASSES, counts, sums, strict=True) if n}
