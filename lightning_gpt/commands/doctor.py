@@ -157,9 +157,7 @@ def suited(text: dict[str, Any], here: dict[str, Any]) -> str:
     """The shipped recipe for this text on this machine, with what must be changed for the text to fill its blocks."""
     if here["gpu"]:
         recipe, block = "configs/gpu.yaml", 256
-    elif not here["bf16"]:
-        recipe, block = "configs/cpu-fast.yaml", 64  # in fp32 the others take several times as long
-    elif text["characters"] > LONG_TEXT:
+    elif text["characters"] > LONG_TEXT and here["best_precision"] == "bf16-mixed":  # in fp32 it takes hours
         recipe, block = "configs/cpu-1h.yaml", 256
     else:
         recipe, block = "configs/cpu.yaml", 256

@@ -263,8 +263,9 @@ class LanguageModel(LightningModule):
         """
         assert self.net is not None
         self.schedule.check(self.trainer.max_steps)
-        fused = self.trainer.precision != "16-mixed"  # else Lightning leaves gradients scaled (#21435)
-        optimizer = self.optimizer_recipe.build(self.net, fused)
+        precision = str(self.trainer.precision)
+        fused = precision != "16-mixed"  # else Lightning leaves gradients scaled (#21435)
+        optimizer = self.optimizer_recipe.build(self.net, fused, bf16=precision.startswith("bf16"))
         schedule = LambdaLR(optimizer, self.lr_share)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

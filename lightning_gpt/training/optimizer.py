@@ -16,8 +16,14 @@ class OptimizerRecipe(ABC):
     """What the configuration chooses; `build` makes the optimizer once the network is there."""
 
     @abstractmethod
-    def build(self, network: nn.Module, fused: bool = True) -> Optimizer:
-        """An optimizer over all parameters of the network, in groups; `fused` allows one kernel for all of them."""
+    def build(self, network: nn.Module, fused: bool = True, bf16: bool = False) -> Optimizer:
+        """An optimizer over all parameters of the network, in groups.
+
+        Args:
+            network: whose parameters are moved.
+            fused: one kernel for all of them is allowed.
+            bf16: what may be inexact is computed in bf16.
+        """
 
     def check(self) -> None:
         """Raises UserError for the first rate or decay that is below 0 or not a number."""
@@ -40,7 +46,7 @@ class AdamW(OptimizerRecipe):
         self.betas = betas
         self.weight_decay = weight_decay
 
-    def build(self, network: nn.Module, fused: bool = True) -> Optimizer:
+    def build(self, network: nn.Module, fused: bool = True, bf16: bool = False) -> Optimizer:
         """Two groups: what has at least two dimensions, decayed, and the rest."""
         parameters = [p for p in network.parameters() if p.requires_grad]
         groups = [
@@ -78,7 +84,7 @@ class Muon(OptimizerRecipe):
         self.adamw_betas = adamw_betas
         self.adamw_weight_decay = adamw_weight_decay
 
-    def build(self, network: nn.Module, fused: bool = True) -> Optimizer:
+    def build(self, network: nn.Module, fused: bool = True, bf16: bool = False) -> Optimizer:
         """Three groups: block matrices, other matrices, vectors. A network without blocks has no first group."""
         parameters = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
         inside = [p for name, p in parameters if p.ndim == 2 and name.startswith("blocks.")]
@@ -89,7 +95,7 @@ class Muon(OptimizerRecipe):
             {"params": outside, **adam, "weight_decay": self.adamw_weight_decay},
             {"params": [p for _, p in parameters if p.ndim < 2], **adam, "weight_decay": 0.0},
         ]
-        return MuonAdamW([g for g in groups if g["params"]], momentum=self.momentum, fused=fused)
+        return MuonAdamW([g for g in groups if g["params"]], momentum=self.momentum, fused=fused, bf16=bf16)
 
 
 class MuonAdamW(Optimizer):
@@ -100,9 +106,15 @@ class MuonAdamW(Optimizer):
     """
 
     def __init__(
-        self, groups: list[dict[str, Any]], momentum: float = 0.95, eps: float = 1e-8, fused: bool = True
+        self,
+        groups: list[dict[str, Any]],
+        momentum: float = 0.95,
+        eps: float = 1e-8,
+        fused: bool = True,
+        bf16: bool = False,
     ) -> None:
         super().__init__(groups, {"momentum": momentum, "eps": eps, "fused": fused})
+        self.dtype = torch.bfloat16 if bf16 else torch.float32  # of the machine, so not in the checkpoint
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -127,7 +139,7 @@ class MuonAdamW(Optimizer):
             momenta = [self.state[p]["momentum"] for p in alike]
             torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
             updates = torch._foreach_lerp(gradients, momenta, group["momentum"])  # Nesterov
-            directions = orthogonalised(torch.stack(updates)).to(alike[0].dtype)
+            directions = orthogonalised(torch.stack(updates).to(self.dtype)).to(alike[0].dtype)
             torch._foreach_mul_(alike, 1 - group["lr"] * group["weight_decay"])
             # sqrt: a tall matrix has few columns to move, each of them as far as in a square one
             torch._foreach_add_(alike, list(directions), alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
@@ -158,13 +170,13 @@ class MuonAdamW(Optimizer):
 
 
 def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
-    """matrices (n, rows, columns) to bf16 ones with the same singular vectors and singular values of about 1.
+    """matrices (n, rows, columns) to ones with the same singular vectors and singular values of about 1.
 
     Newton-Schulz iteration with the quintic of Jordan et al. 2024, which trades exactness (values end within 0.7 to
-    1.2) for few steps.
+    1.2) for few steps; bf16 is exact enough for it.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrices.bfloat16()
+    x = matrices
     tall = x.shape[-2] > x.shape[-1]
     if tall:
         x = x.mT

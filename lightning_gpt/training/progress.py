@@ -144,8 +144,8 @@ class RunLog(Callback):
         parameters = sum(p.numel() for p in net.parameters())
         device = trainer.strategy.root_device
         where = f"{trainer.world_size} x {device.type}" if trainer.world_size > 1 else device.type
-        emulated = "bf16" in str(trainer.precision) and not machine.computes_bf16(device.type)
-        remark = " (emulated: no bf16 arithmetic here, 32-true is faster)" if emulated else ""
+        slower = "bf16" in str(trainer.precision) and not machine.gains_by_bf16(device.type)
+        remark = " (32-true is faster here)" if slower else ""
         card = [
             ("text", f"{tokens.corpus}: {len(tokens.ids):,} characters, {len(tokens.vocabulary)} distinct"),
             ("", f"SHA-256 {tokens.sha256}"),

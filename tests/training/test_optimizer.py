@@ -30,11 +30,12 @@ def steps(net, optimizers, count=3):
     return net.state_dict()
 
 
-def test_muon_moves_as_torchs_own_two_optimizers_do():
+@pytest.mark.parametrize("bf16", [False, True])
+def test_muon_moves_as_torchs_own_two_optimizers_do(bf16):
     torch.manual_seed(0)
     mine, theirs = GPT(11, 8, n_embd=32, bias=True), GPT(11, 8, n_embd=32, bias=True)
     theirs.load_state_dict(mine.state_dict())
-    one = Muon(lr=0.02, weight_decay=0.1, adamw_lr=0.01, adamw_weight_decay=0.3).build(mine)
+    one = Muon(lr=0.02, weight_decay=0.1, adamw_lr=0.01, adamw_weight_decay=0.3).build(mine, bf16=bf16)
     inside = [p for name, p in theirs.named_parameters() if name.startswith("blocks.") and p.ndim == 2]
     rest = [p for p in theirs.parameters() if not any(p is q for q in inside)]
     two = [
@@ -44,7 +45,7 @@ def test_muon_moves_as_torchs_own_two_optimizers_do():
     ]
     left, right = steps(mine, [one]), steps(theirs, two)
     for name in left:
-        # the iteration runs in bf16 (8 bits), batched here and matrix by matrix there: 0.02 * 2^-8 * a few steps
+        # the iteration of theirs runs in bf16 (8 bits), matrix by matrix: 0.02 * 2^-8 * a few steps
         torch.testing.assert_close(left[name], right[name], atol=1e-3 if "blocks" in name else 1e-6, rtol=0)
 
 
@@ -59,10 +60,11 @@ def test_its_state_is_saved_and_loaded():
     assert all(torch.equal(left[name], right[name]) for name in left)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(3, 16, 16), (2, 64, 16), (2, 16, 64)])
-def test_orthogonalised_matrices_have_singular_values_of_about_one(shape):
+def test_orthogonalised_matrices_have_singular_values_of_about_one(shape, dtype):
     from lightning_gpt.training.optimizer import orthogonalised
 
     torch.manual_seed(0)
-    values = torch.linalg.svdvals(orthogonalised(torch.randn(shape)).float())
+    values = torch.linalg.svdvals(orthogonalised(torch.randn(shape, dtype=dtype)).float())
     assert values.min() > 0.4 and values.max() < 1.3
