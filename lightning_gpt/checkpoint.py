@@ -10,12 +10,12 @@ import torch
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
-from lightning_gpt.ladder import RUNGS, Network
+from lightning_gpt.ladder import NETWORKS, Network
 
 KEY = "lightning_gpt"  # where the record stands in the checkpoint
 WEIGHTS = "net."  # the network's name in the LightningModule
 FORMAT = 1
-NETWORKS = {rung.network.__name__: rung.network for rung in RUNGS}
+BY_NAME = {network.__name__: network for network in NETWORKS}
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Record:
         try:
             record = cls(**{name: entries[name] for name in cls.__dataclass_fields__})
             texts = (record.network, record.vocabulary, record.corpus, record.corpus_sha256)
-            known = all(isinstance(text, str) for text in texts) and record.network in NETWORKS
+            known = all(isinstance(text, str) for text in texts) and record.network in BY_NAME
         except (KeyError, TypeError):
             known = False
         if not known:
@@ -91,10 +91,11 @@ class Record:
         Raises:
             ValueError, RuntimeError, TypeError: sizes and weights do not belong together.
         """
-        if (self.sizes.get("n_layer") or 1) > len(weights) or self.sizes.get("vocab_size") != len(self.vocabulary):
+        layers = (self.sizes.get("n_layer") or 1) * (self.sizes.get("n_member") or 1)
+        if layers > len(weights) or self.sizes.get("vocab_size") != len(self.vocabulary):
             raise ValueError("its sizes can't be true")  # before a loop over a billion layers
         with torch.device("meta"):  # no memory before the sizes have proved true, no init that is overwritten anyway
-            network = NETWORKS[self.network](**self.sizes)  # type: ignore[arg-type]
+            network = BY_NAME[self.network](**self.sizes)  # type: ignore[arg-type]
         network.load_state_dict(weights, assign=True)
         return network.eval()
 

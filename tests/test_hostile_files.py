@@ -45,6 +45,12 @@ def class_to_instantiate(contents, mark):
     }
 
 
+def a_billion_networks(contents, mark):
+    record = contents["lightning_gpt"]
+    sizes = {**record["sizes"], "n_member": 10**9}
+    return {**contents, "lightning_gpt": {**record, "network": "Ensemble", "sizes": sizes}}
+
+
 def a_billion_layers(contents, mark):
     record = contents["lightning_gpt"]
     return {**contents, "lightning_gpt": {**record, "sizes": {**record["sizes"], "n_layer": 10**9}}}
@@ -70,6 +76,7 @@ HOSTILE = [
     payload_in_the_optimizer,
     class_to_instantiate,
     a_billion_layers,
+    a_billion_networks,
     a_terabyte_of_channels,
     wrong_shapes,
     not_tensors,

@@ -172,7 +172,8 @@ def examine_recipe(patient: RunCLI) -> dict[str, Any]:
         net = model.make_checked(data)
     parameters = sum(p.numel() for p in net.parameters())
     batch = data.block_size * data.batch_size * trainer.accumulate_grad_batches * trainer.world_size
-    passes = trainer.max_steps * batch / len(data.train_ids) if trainer.max_steps > 0 else None
+    # each network of an ensemble reads its share of a batch
+    passes = trainer.max_steps * batch / net.n_member / len(data.train_ids) if trainer.max_steps > 0 else None
     return {
         "network": type(net).__name__,
         "parameters": parameters,
@@ -184,7 +185,7 @@ def examine_recipe(patient: RunCLI) -> dict[str, Any]:
         "passes": passes,
         "dropout": float(net.sizes.get("dropout") or 0.0),
         "noise": data.noise,
-        "overfitting": overfitting(parameters / len(data.train_ids), passes),
+        "overfitting": overfitting(parameters / net.n_member / len(data.train_ids), passes),
         "precision": str(trainer.precision),
         "compile": model.compile_network,
         "checkpoint_bytes": 3 * 4 * parameters * 2,  # best and last, each with two moments a weight

@@ -6,6 +6,7 @@ Read the files in order; `RUNGS` below is their table of contents.
 from typing import NamedTuple
 
 from lightning_gpt.ladder.cache import Cache
+from lightning_gpt.ladder.ensemble import Ensemble
 from lightning_gpt.ladder.network import CachedNetwork, Network
 from lightning_gpt.ladder.rung1_bigram import Bigram
 from lightning_gpt.ladder.rung2_averaging import (
@@ -43,8 +44,11 @@ RUNGS = (
     Rung(ModernGPT, "what the field learned since, one named option each", None),
 )
 
+NETWORKS: tuple[type[Network], ...] = (*(rung.network for rung in RUNGS), Ensemble)
+
 __all__ = [
     "GPT",
+    "NETWORKS",
     "RUNGS",
     "AttendAndThink",
     "Averaging",
@@ -52,6 +56,7 @@ __all__ = [
     "Cache",
     "CachedNetwork",
     "CausalSelfAttention",
+    "Ensemble",
     "FeedForward",
     "Head",
     "LayerNorm",

@@ -20,6 +20,7 @@ class Cache:
         self.capacity = capacity
         self.length = 0
         self._kept: dict[nn.Module, list[Tensor]] = {}
+        self._inner: dict[nn.Module, Cache] = {}
 
     def extend(self, owner: nn.Module, *new: Tensor) -> list[Tensor]:
         """What a module makes of T new characters, each tensor (..., T, D), behind what it made of those before.
@@ -39,3 +40,7 @@ class Cache:
         for buffer, x in zip(kept, new, strict=True):
             buffer[..., start:end, :] = x
         return [buffer[..., :end, :] for buffer in kept]
+
+    def inner(self, owner: nn.Module) -> "Cache":
+        """The cache of the same texts that a network inside a network has for itself."""
+        return self._inner.setdefault(owner, Cache(self.capacity))

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from lightning_gpt.ladder.ensemble import Ensemble
 from lightning_gpt.ladder.network import Network
 from lightning_gpt.ladder.rung3_head import Head
 from lightning_gpt.ladder.rung4_multi_head import MultiHeadAttention
@@ -12,8 +13,11 @@ from lightning_gpt.ladder.rung8_gpt import CausalSelfAttention
 def attention_maps(network: Network, ids: Tensor) -> Tensor:
     """ids (T,), T at most block_size, to the attention weights of each head (L, H, T, T), layers from the input on.
 
-    Row t of a map says what position t looks at; it sums to 1. A network without attention has L = 0.
+    Row t of a map says what position t looks at; it sums to 1. A network without attention has L = 0. Of an
+    ensemble, its first member is looked at.
     """
+    if isinstance(network, Ensemble):
+        network = network.members[0]  # type: ignore[assignment]
     maps: list[Tensor] = []
 
     def look(attention: nn.Module, x: tuple[Tensor, ...]) -> None:

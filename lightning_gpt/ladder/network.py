@@ -16,7 +16,10 @@ class Network(nn.Module):
     Attributes:
         sizes: all that the constructor was given, as plain numbers: `type(net)(**net.sizes)` has the same shape,
             which is how a checkpoint is turned back into a network.
+        n_member: networks inside, each of which reads its share of a training batch; 1 but for an `Ensemble`.
     """
+
+    n_member = 1
 
     def __init__(self, vocab_size: int, block_size: int, **sizes: int | float | bool | None) -> None:
         super().__init__()

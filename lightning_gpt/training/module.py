@@ -84,6 +84,8 @@ class LanguageModel(LightningModule):
         self.optimizer_recipe.check()
         with torch.device("meta"):
             net = self.make_checked(data)
+        if fit and data.batch_size < net.n_member:
+            raise UserError(f"data.batch_size must be at least n_member {net.n_member}, not {data.batch_size}")
         if checkpoint is not None:
             Record.of(checkpoint, path).must_fit(self.record_of(net, data))
             must_hold(checkpoint, net, path)
@@ -147,10 +149,10 @@ class LanguageModel(LightningModule):
         """Floating-point operations of the network's matrix products, forward and backward, per character."""
         with torch.device("meta"):
             net = self.make_checked(self.data)
-            ids = torch.zeros(1, net.block_size, dtype=torch.long)
+            ids = torch.zeros(net.n_member, net.block_size, dtype=torch.long)
         with FlopCounterMode(display=False) as counter:
             net(ids).sum().backward()
-        return counter.get_total_flops() / net.block_size
+        return counter.get_total_flops() / ids.numel()
 
     def hyperparameters(self) -> dict[str, int | float | str]:
         """Everything that was chosen for the run, in single values by which runs can be compared."""

@@ -87,8 +87,8 @@ class Muon(OptimizerRecipe):
     def build(self, network: nn.Module, fused: bool = True, bf16: bool = False) -> Optimizer:
         """Three groups: block matrices, other matrices, vectors. A network without blocks has no first group."""
         parameters = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
-        inside = [p for name, p in parameters if p.ndim == 2 and name.startswith("blocks.")]
-        outside = [p for name, p in parameters if p.ndim >= 2 and not name.startswith("blocks.")]
+        inside = [p for name, p in parameters if p.ndim == 2 and "blocks." in name]
+        outside = [p for name, p in parameters if p.ndim >= 2 and "blocks." not in name]
         adam = {"muon": False, "lr": self.adamw_lr, "betas": self.adamw_betas}
         groups = [
             {"params": inside, "muon": True, "lr": self.lr, "weight_decay": self.weight_decay},

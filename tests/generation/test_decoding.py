@@ -3,11 +3,11 @@ import torch
 
 from lightning_gpt import UserError
 from lightning_gpt.generation import TrainedGPT, decode
-from lightning_gpt.ladder import GPT, ModernGPT
+from lightning_gpt.ladder import GPT, Ensemble, ModernGPT
 from lightning_gpt.text import Vocabulary
 
 
-@pytest.fixture(params=[GPT, ModernGPT], ids=lambda n: n.__name__)
+@pytest.fixture(params=[GPT, ModernGPT, Ensemble], ids=lambda n: n.__name__)
 def gpt(request):
     torch.manual_seed(0)
     vocabulary = Vocabulary("\n abcdefgh")

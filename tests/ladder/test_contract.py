@@ -1,4 +1,4 @@
-"""What every rung promises, found by the table, so that a new rung is tested without a new test."""
+"""What every network promises, found by the table, so that a new one is tested without a new test."""
 
 import copy
 
@@ -6,11 +6,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lightning_gpt.ladder import RUNGS, Bigram, Cache, CachedNetwork, OneHead
+from lightning_gpt.ladder import NETWORKS, Bigram, Cache, CachedNetwork, OneHead
 
 V, T = 11, 8
-NETWORKS = [rung.network for rung in RUNGS]
-every_rung = pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.__name__)
+every_network = pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.__name__)
 
 
 def make(network, **sizes):
@@ -21,13 +20,13 @@ def make(network, **sizes):
     return net
 
 
-@every_rung
+@every_network
 def test_shape(network):
     for t in (1, T):
         assert make(network)(torch.randint(V, (3, t))).shape == (3, t, V)
 
 
-@every_rung
+@every_network
 def test_the_future_does_not_move_the_past(network):
     net, ids = make(network), torch.randint(V, (2, T))
     for t in range(1, T):
@@ -37,13 +36,13 @@ def test_the_future_does_not_move_the_past(network):
         assert not torch.equal(net(other)[:, t], net(ids)[:, t])
 
 
-@every_rung
+@every_network
 def test_rows_of_a_batch_do_not_see_each_other(network):
     net, ids = make(network), torch.randint(V, (4, T))
     torch.testing.assert_close(net(ids)[2:3], net(ids[2:3]))
 
 
-@every_rung
+@every_network
 def test_gradients_reach_every_parameter(network):
     net = make(network)
     ids = torch.arange(V).repeat(8)[: 10 * T].view(10, T)  # every character is there
@@ -52,7 +51,7 @@ def test_gradients_reach_every_parameter(network):
         assert p.grad is not None and p.grad.abs().sum() > 0, name
 
 
-@every_rung
+@every_network
 def test_its_sizes_make_it_again(network):
     net = make(network)
     twin = type(net)(**net.sizes)
@@ -61,7 +60,7 @@ def test_its_sizes_make_it_again(network):
     torch.testing.assert_close(twin.eval()(ids), net(ids))
 
 
-@every_rung
+@every_network
 def test_one_batch_is_learned_by_heart(network):
     torch.manual_seed(1)
     net = network(V, T)
@@ -79,7 +78,7 @@ def test_one_batch_is_learned_by_heart(network):
     assert loss.item() < (0.3 if network is OneHead else 0.1)
 
 
-@every_rung
+@every_network
 def test_same_seed_same_weights(network):
     torch.manual_seed(3)
     one = network(V, T).state_dict()
@@ -88,7 +87,7 @@ def test_same_seed_same_weights(network):
     assert all(torch.equal(one[k], two[k]) for k in one)
 
 
-@every_rung
+@every_network
 def test_it_can_be_copied(network):
     net, ids = make(network), torch.randint(V, (1, T))
     torch.testing.assert_close(copy.deepcopy(net)(ids), net(ids))
@@ -111,6 +110,8 @@ def test_read_with_a_cache_it_says_the_same(network, prompt):
         ("MultiHead", {"n_embd": 30}, "not divisible"),
         ("GPT", {"n_layer": 0}, "n_layer must be"),
         ("GPT", {"dropout": 1.0}, "dropout"),
+        ("Ensemble", {"n_member": 0}, "n_member must be"),
+        ("Ensemble", {"n_layer": 0}, "n_layer must be"),
         ("ModernGPT", {"n_embd": 12, "n_head": 4}, "even head size"),
         ("ModernGPT", {"softcap": 0.0}, "softcap"),
         ("ModernGPT", {"convolution": -1}, "convolution must be"),

@@ -1,15 +1,15 @@
 import pytest
 import torch
 
-from lightning_gpt.ladder import GPT, RUNGS, Bigram, ModernGPT, MultiHead, OneHead
+from lightning_gpt.ladder import GPT, NETWORKS, Bigram, Ensemble, ModernGPT, MultiHead, OneHead
 from lightning_gpt.ladder.maps import attention_maps
 
 IDS = torch.randint(11, (7,), generator=torch.Generator().manual_seed(1))
 
 
-@pytest.mark.parametrize("rung", RUNGS, ids=lambda rung: rung.network.__name__)
-def test_rows_are_shares_of_the_past(rung):
-    net = rung.network(11, 8).eval()
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.__name__)
+def test_rows_are_shares_of_the_past(network):
+    net = network(11, 8).eval()
     before = net(IDS[None])
     maps = attention_maps(net, IDS)
     assert maps.shape[2:] == (7, 7)
@@ -37,3 +37,8 @@ def test_the_maps_are_those_of_the_forward_pass():
     x, out = seen[0]
     values = attention.heads(x)[2][0]
     torch.testing.assert_close(attention.projection((maps @ values).transpose(0, 1).flatten(1)), out[0])
+
+
+def test_of_an_ensemble_one_member_is_looked_at():
+    net = Ensemble(11, 8, 2, n_layer=3, n_head=2, n_embd=8).eval()
+    assert torch.equal(attention_maps(net, IDS), attention_maps(net.members[0], IDS))
