@@ -245,3 +245,18 @@ def test_novelty_is_told(trained):
     said = trained("generate", "--prompt=Shall I", "--num_samples=2", "--max_new_tokens=60", "--novelty").stderr
     assert said.count("the longest stretch that stands in the training text has") == 2
     assert "novelty of text 2" in said
+
+
+def test_an_ensemble_is_trained_and_used_as_any_network(shell, monkeypatch, capsys):
+    monkeypatch.chdir(shell.folder)
+    recipe = ["--model.network=Ensemble", "--model.network.n_member=2", "--model.optimizer=Muon", "--name=several"]
+    assert main(["fit", "--data.corpus=text.txt", *TINY, *recipe]) == 0
+    run = "runs/several/version_0"
+    fitted = re.search(r"best val/loss ([\d.]+)", capsys.readouterr().out)[1]
+    best = f"{run}/checkpoints/best.ckpt"
+    assert lightning_gpt.load(best).network.sizes["n_member"] == 2
+    assert main(["validate", f"--ckpt_path={best}"]) == 0
+    assert fitted in capsys.readouterr().out
+    assert main(["generate", f"--ckpt_path={best}", "--prompt=Shall", "--max_new_tokens=30"]) == 0
+    assert len(capsys.readouterr().out.strip()) > 20
+    assert main(["report", f"--ckpt_path={best}"]) == 0
