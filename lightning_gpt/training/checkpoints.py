@@ -56,6 +56,9 @@ class LastCheckpoint(ModelCheckpoint):
     The first signal only sets a flag: the run stops where a checkpoint is exact, after the whole step (and after the
     validation, if one is due). A second one stops at once; what was saved before stays good.
 
+    A checkpoint is never ahead of its curves. Lightning logs a step's numbers after the hook in which its state can be
+    saved, so the file is saved under another name and becomes last.ckpt when they are in the log.
+
     Under SLURM, SIGUSR1 (sbatch --signal=USR1@90) does the same and puts the job into the queue again.
 
     Args:
@@ -69,6 +72,8 @@ class LastCheckpoint(ModelCheckpoint):
         self.every_seconds = every_seconds
         self.finished = False  # True in the checkpoint that a run ends with by itself
         self._saved_at = time.monotonic()
+        self._waits = False  # a saved step whose numbers are not logged yet
+        self._stops = False  # when they are
         self._told_by: int | None = None
         self._handlers: dict[int, Any] = {}
 
@@ -78,13 +83,20 @@ class LastCheckpoint(ModelCheckpoint):
         assert self.dirpath is not None
         return Path(self.dirpath) / "last.ckpt"
 
+    @property
+    def _unlogged(self) -> Path:
+        return self.path.with_name(".last.ckpt.part")
+
     def state_dict(self) -> dict[str, Any]:
         """Adds whether the run is finished."""
         return {**super().state_dict(), "finished": self.finished}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Takes over the signals; only the main thread may."""
+        """Removes what a killed run left half written, and takes over the signals; only the main thread may."""
         super().on_train_start(trainer, pl_module)
+        if trainer.is_global_zero:
+            for left in self.path.parent.glob(".*.part"):
+                left.unlink()
         if threading.current_thread() is threading.main_thread():
             numbers = [signal.SIGINT, signal.SIGTERM]
             if SLURMEnvironment.detect():
@@ -107,7 +119,7 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves or stops if it is time, unless the step is not whole yet or its validation is still to come."""
+        """Saves if it is time or told to stop, unless the step is not whole yet or its validation is still to come."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if trainer.global_step >= trainer.max_steps > 0:
             trainer.should_stop = True  # Lightning validates before it stops: the last weights get their loss, too
@@ -115,15 +127,28 @@ class LastCheckpoint(ModelCheckpoint):
         validates = trainer.val_check_batch is not None and (batch_idx + 1) % trainer.val_check_batch == 0
         if not whole or validates or trainer.should_stop:
             return
-        if self._is_due(trainer):
-            self._save(trainer)
-        if self._any(trainer, self._told_by is not None):
-            self._save(trainer)
+        self._stops = self._any(trainer, self._told_by is not None)
+        if self._stops or self._is_due(trainer):
+            trainer.save_checkpoint(self._unlogged, weights_only=False)  # its optimizer, too
+            self._saved_at = time.monotonic()
+            self._waits = True
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """Makes what the last step saved last.ckpt, now that its numbers are logged; then stops if told to."""
+        if not self._waits:
+            return
+        self._waits = False
+        if trainer.is_global_zero:
+            self._unlogged.replace(self.path)
+        trainer.strategy.barrier()  # no rank's end may take the others' down before that
+        if self._stops:
             self._stop(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves, then stops if told to and there is more to come."""
         self.finished = trainer.should_stop
+        for logger in trainer.loggers:
+            logger.save()  # other callbacks' pictures and samples of this validation
         super().on_validation_end(trainer, pl_module)
         self._saved_at = time.monotonic()
         training = trainer.state.fn == "fit" and not trainer.sanity_checking and not trainer.should_stop
@@ -146,10 +171,6 @@ class LastCheckpoint(ModelCheckpoint):
         if trainer.global_step % 16 and not now:
             return False
         return trainer.strategy.reduce_boolean_decision(mine, all=False)
-
-    def _save(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(self.path, weights_only=False)  # its optimizer, too
-        self._saved_at = time.monotonic()
 
     def _stop(self, trainer: Trainer) -> None:
         if self._told_by == signal.SIGUSR1 and trainer.is_global_zero:

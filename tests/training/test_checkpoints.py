@@ -1,0 +1,45 @@
+"""What a run keeps: never ahead of its curves, and nothing half written."""
+
+from pathlib import Path
+
+import torch
+from conftest import TINY
+
+from lightning_gpt.cli import main
+from lightning_gpt.runs import logged
+
+
+def test_a_checkpoint_is_never_ahead_of_its_curves(shell, monkeypatch):
+    """Whoever kills the run in the instant after last.ckpt has got its name finds all its curves on the disk."""
+    monkeypatch.chdir(shell.folder)
+    run = shell.folder / "runs/gpt/version_0"
+    steps, rename = [], Path.replace
+
+    def then_look(self, target):
+        rename(self, target)
+        if Path(target).name != "last.ckpt":
+            return
+        step = torch.load(target, weights_only=True)["global_step"]
+        steps.append(step)
+        seen = {tag: [at for at, _ in curve] for tag, curve in logged(run).items()}
+        for name in ("loss/train", "optim/lr", "optim/grad_norm"):
+            assert seen[name] == list(range(1, step, 2)), (name, step)
+        validated = [9] * (step >= 10) + [19] * (step >= 20)
+        for name in ("loss/val", "val/best_loss", "novelty/longest_copied", "sample/'a'/text_summary"):
+            assert seen.get(name, []) == validated, (name, step)
+
+    monkeypatch.setattr(Path, "replace", then_look)
+    often = ["--trainer.log_every_n_steps=2", "--save_every_n_steps=2", "--sample.prompts=[a]"]
+    assert main(["fit", "--data.corpus=text.txt", *TINY, *often]) == 0
+    assert steps == list(range(2, 21, 2))
+
+
+def test_what_a_killed_run_left_half_written_is_removed(shell, monkeypatch):
+    monkeypatch.chdir(shell.folder)
+    fit = ["fit", "--data.corpus=text.txt", *TINY]
+    assert main(fit) == 0
+    checkpoints = shell.folder / "runs/gpt/version_0/checkpoints"
+    for name in (".last.ckpt.part", ".best.ckpt.0123abcd.part"):
+        (checkpoints / name).write_bytes(b"PK")
+    assert main([*fit, f"--ckpt_path={checkpoints / 'last.ckpt'}", "--trainer.max_steps=25"]) == 0
+    assert sorted(path.name for path in checkpoints.iterdir()) == ["best.ckpt", "last.ckpt"]
