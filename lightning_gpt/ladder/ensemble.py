@@ -33,6 +33,11 @@ class Ensemble(CachedNetwork):
         )
         self.n_member = n_member
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compiles each member: they are the same code, which is compiled once. See `torch.nn.Module.compile`."""
+        for member in self.members:
+            member.compile(*args, **kwargs)
+
     def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
         """ids (B, T) to logits (B, T, V); see `CachedNetwork`. In training, B is at least n_member."""
         if self.training:
@@ -40,7 +45,8 @@ class Ensemble(CachedNetwork):
             return torch.cat([member(part) for member, part in zip(self.members, parts, strict=True)])
         expected = []
         for member in self.members:
-            logits = member(ids, None if cache is None else cache.inner(member))
+            # behind a cache forward itself, not the call: a compiled call would compile anew for each length
+            logits = member(ids) if cache is None else member.forward(ids, cache.inner(member))
             expected.append(logits.float().log_softmax(dim=-1))
         if cache is not None:
             cache.length += ids.shape[1]

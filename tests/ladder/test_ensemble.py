@@ -4,6 +4,7 @@ import torch
 from torch.nn import functional as F
 
 from lightning_gpt.ladder import Ensemble, ModernGPT
+from lightning_gpt.ladder.cache import Cache
 from lightning_gpt.training.optimizer import Muon
 
 V, T = 11, 8
@@ -58,3 +59,18 @@ def test_muon_moves_the_matrices_of_all_members():
     inside = Muon().build(make()).param_groups[0]
     assert inside["muon"] and len(inside["params"]) == 3 * 2 * 4
     assert len(Muon().build(ModernGPT(V, T, n_layer=2, n_embd=16)).param_groups[0]["params"]) == 2 * 4
+
+
+def test_members_share_one_compilation():
+    net, graphs = make().train(), []
+    expected = net(IDS)
+
+    def count(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    net.compile(backend=count)
+    torch.testing.assert_close(net(IDS), expected)
+    assert len(graphs) == 1
+    net.eval().forward(IDS[:, :3], Cache(T))  # what decoding does with lengths of all kinds
+    assert len(graphs) == 1
