@@ -157,8 +157,8 @@ def suited(text: dict[str, Any], here: dict[str, Any]) -> str:
     """The shipped recipe for this text on this machine, with what must be changed for the text to fill its blocks."""
     if here["gpu"]:
         recipe, block = "configs/gpu.yaml", 256
-    elif text["characters"] > LONG_TEXT and here["best_precision"] == "bf16-mixed":  # in fp32 it takes hours
-        recipe, block = "configs/cpu-1h.yaml", 256
+    elif text["characters"] > LONG_TEXT:
+        recipe, block = "configs/cpu-10min.yaml", 256
     else:
         recipe, block = "configs/cpu.yaml", 256
     fits = min(text["held_out_characters"], text["train_characters"]) - 1
