@@ -1,5 +1,6 @@
 """What this machine is and what it can do: asked, or measured, never assumed."""
 
+import ctypes
 import functools
 import os
 import platform
@@ -132,6 +133,20 @@ def _memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):  # Windows
         return 0
+
+
+def keep_freed_memory() -> None:
+    """Has this process keep what it frees for its next allocations; only with glibc, whose default is to give it back.
+
+    A training step frees all its activations, and the next one would have to be given fresh pages for them: on two
+    cores of a virtual machine 5 to 16 % of the step.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    trim_threshold, mmap_threshold = -1, -3  # their numbers in malloc.h
+    mallopt = ctypes.CDLL(None).mallopt
+    mallopt(trim_threshold, -1)  # never
+    mallopt(mmap_threshold, 2**30) or mallopt(mmap_threshold, 2**25)  # the largest that glibc before 2.35 takes
 
 
 def peak_memory() -> int:

@@ -1,5 +1,9 @@
 """What is asked of the machine, and what a run does without."""
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 from conftest import TINY
@@ -48,6 +52,30 @@ def test_bf16_that_is_slower_is_not_taken(monkeypatch, faster):
     monkeypatch.setattr(machine, "flops", lambda device, dtype, size: speed[dtype])
     monkeypatch.setattr(machine, "_bf16_is_faster", machine._bf16_is_faster.__wrapped__)
     assert machine.best_precision("cpu") == ("bf16-mixed" if faster else "32-true")
+
+
+KEEPS = """
+import sys, torch
+from pathlib import Path
+from lightning_gpt.machine import keep_freed_memory
+pages = lambda: int(Path("/proc/self/statm").read_text().split()[1])
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+for _ in range(2):  # glibc keeps by itself what has been freed once
+    many = [torch.ones(2**20) for _ in range(100)]
+    full = pages()
+    del many
+print((full - pages()) / full)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_is_kept():
+    share = {
+        way: float(subprocess.run([sys.executable, "-c", KEEPS, way], stdout=subprocess.PIPE, check=True).stdout)
+        for way in ("kept", "given back")
+    }
+    assert share["kept"] < 0.01 and share["given back"] > 0.3, share
 
 
 def test_without_a_compiler_it_says_so_and_trains(shell, monkeypatch, capsys):

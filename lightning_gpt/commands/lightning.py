@@ -26,7 +26,7 @@ from lightning_gpt.commands.resume import differences, unfinished
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import held
 from lightning_gpt.ladder import RUNGS
-from lightning_gpt.machine import best_precision, on_gpu
+from lightning_gpt.machine import best_precision, keep_freed_memory, on_gpu
 from lightning_gpt.runs import find_checkpoint, new_version, run_config, run_folder
 from lightning_gpt.terminal import styled
 from lightning_gpt.training import (
@@ -144,6 +144,7 @@ class RunCLI(LightningCLI):
         Raises:
             UserError: what the machine lacks, or what would make a resumed run differ.
         """
+        keep_freed_memory()
         options = self.config[self.only].trainer
         if options.limit_train_batches not in (None, 1.0):
             raise UserError("trainer.limit_train_batches: blocks are drawn without end; set --trainer.max_steps")

@@ -52,7 +52,8 @@ class ShortConvolution(nn.Module):
         seen = x if cache is None else cache.extend(self, x)[0]
         seen = F.pad(seen, (0, 0, width - 1, 0))[:, -(T + width - 1) :]  # (B, T + width - 1, C)
         for back, weight in enumerate(self.weight.unbind()):
-            x = x + weight * seen[:, width - 1 - back :][:, :T]
+            first = width - 1 - back
+            x = x + weight * seen[:, first : first + T]
         return x
 
 
@@ -67,8 +68,7 @@ def rotate(x: Tensor, start: int = 0, base: float = 10_000.0) -> Tensor:
     positions = torch.arange(start, start + T, device=x.device, dtype=torch.float32)
     angles = positions[:, None] * frequencies  # (T, D/2)
     cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    left, right = x.chunk(2, dim=-1)
-    return torch.cat([left * cos - right * sin, left * sin + right * cos], dim=-1)
+    return x * torch.cat([cos, cos], dim=-1) + x.roll(D // 2, dims=-1) * torch.cat([-sin, sin], dim=-1)
 
 
 class ModernAttention(CausalSelfAttention):
@@ -87,13 +87,13 @@ class ModernAttention(CausalSelfAttention):
 
     def heads(self, x: Tensor, start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """x (B, T, C), its first row at position `start`, to queries, keys and values, each (B, H, T, D)."""
-        qkv = self.split(self.qkv(x))
-        qk, v = qkv[:2], qkv[2]
+        qk, v = self.split(self.qkv(x)).split_with_sizes([2, 1])
         if self.rotary:
             qk = rotate(qk, start)
         if self.qk_norm:
             qk = F.rms_norm(qk, qk.shape[-1:])
-        return qk[0], qk[1], v
+        q, k = qk.unbind()
+        return q, k, v.squeeze(0)
 
 
 class ModernGPT(CachedNetwork):
