@@ -139,7 +139,7 @@ def keep_freed_memory() -> None:
     """Has this process keep what it frees for its next allocations; only with glibc, whose default is to give it back.
 
     A training step frees all its activations, and the next one would have to be given fresh pages for them: on two
-    cores of a virtual machine up to 16 % of the step.
+    cores of a virtual machine up to 15 % of forward and backward.
     """
     if platform.libc_ver()[0] != "glibc":
         return

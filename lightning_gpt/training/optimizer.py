@@ -199,10 +199,11 @@ def polynomial(gram: Tensor, steps: int) -> Tensor:
     Each step multiplies x by a quintic's even part in x's Gram matrix, so all of them follow from the first one. Of
     oblong matrices this makes the smaller products: half the time. bf16 is too coarse for it.
     """
+    a, b, c = QUINTIC
 
     def factor(gram: Tensor) -> Tensor:
-        even = torch.baddbmm(gram, gram, gram, beta=QUINTIC[1], alpha=QUINTIC[2])
-        even.diagonal(dim1=-2, dim2=-1).add_(QUINTIC[0])
+        even = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+        even.diagonal(dim1=-2, dim2=-1).add_(a)
         return even
 
     last = product = factor(gram)
