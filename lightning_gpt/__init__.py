@@ -1,28 +1,70 @@
 """lightning-gpt: train, watch, understand and sample a character-level GPT.
 
+>>> run = lightning_gpt.fit("configs/cpu.yaml", corpus="book.txt", max_steps=500)
+>>> run.generate("Once", temperature=0.8, seed=1337)
 >>> gpt = lightning_gpt.load("best")  # of the newest run, or a path
->>> gpt.generate("ROMEO:", max_new_tokens=200, temperature=0.8, seed=1337)
 >>> gpt.loss("To be, or not to be")  # nats per character
+
+And for a Trainer of your own: `CharDataModule`, `LanguageModel`, the networks, `TRAINER_DEFAULTS`, `callbacks`.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_gpt.errors import UserError
-    from lightning_gpt.generation import TrainedGPT, load
+    from lightning_gpt.generation import TrainedGPT
+    from lightning_gpt.ladder import GPT, Bigram, Ensemble, ModernGPT
+    from lightning_gpt.launch.python import fit
+    from lightning_gpt.runs import Run, load
+    from lightning_gpt.training import TRAINER_DEFAULTS, AdamW, CharDataModule, LanguageModel, Muon, Schedule, callbacks
 
 __version__ = "0.1.0"
-__all__ = ["TrainedGPT", "UserError", "load"]
+
+# torch takes a second to import and Lightning two more: whoever only asks for the version should not wait for them
+_ROOMS = {
+    "AdamW": "training",
+    "Bigram": "ladder",
+    "CharDataModule": "training",
+    "Ensemble": "ladder",
+    "GPT": "ladder",
+    "LanguageModel": "training",
+    "ModernGPT": "ladder",
+    "Muon": "training",
+    "Run": "runs",
+    "Schedule": "training",
+    "TRAINER_DEFAULTS": "training",
+    "TrainedGPT": "generation",
+    "UserError": "errors",
+    "callbacks": "training",
+    "fit": "launch.python",
+    "load": "runs",
+}
+__all__ = [
+    "GPT",
+    "TRAINER_DEFAULTS",
+    "AdamW",
+    "Bigram",
+    "CharDataModule",
+    "Ensemble",
+    "LanguageModel",
+    "ModernGPT",
+    "Muon",
+    "Run",
+    "Schedule",
+    "TrainedGPT",
+    "UserError",
+    "callbacks",
+    "fit",
+    "load",
+]
 
 
 def __getattr__(name: str) -> Any:
-    # torch takes a second to import; whoever only asks for the version should not wait for it
-    if name in ("TrainedGPT", "load"):
-        from lightning_gpt import generation
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
 
-        return getattr(generation, name)
-    if name == "UserError":
-        from lightning_gpt.errors import UserError
 
-        return UserError
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__"])

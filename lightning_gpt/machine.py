@@ -149,6 +149,12 @@ def keep_freed_memory() -> None:
     mallopt(mmap_threshold, 2**30) or mallopt(mmap_threshold, 2**25)  # the largest that glibc before 2.35 takes
 
 
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory, the machine's or a GPU's, was too small; torch's CPU allocator says so only in words."""
+    said = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in str(error) for words in said)
+
+
 def peak_memory() -> int:
     """Bytes of memory that this process has held at most; 0 where that can't be asked."""
     try:

@@ -3,7 +3,6 @@
 import io
 import itertools
 import json
-import re
 import statistics
 import subprocess
 import sys
@@ -14,11 +13,12 @@ from pathlib import Path
 
 import torch
 
-from lightning_gpt import checkpoint, machine
+from lightning_gpt import machine
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.generation import decode, for_decoding
 from lightning_gpt.ladder import GPT
+from lightning_gpt.runs import Run, newest_last
 
 HEAD = "| what | unit | plain PyTorch | lightning-gpt | ratio |\n|---|---|---|---|---|\n"
 
@@ -66,17 +66,17 @@ class Bench:
         return seconds, result
 
     def ours(self, config: str, *options: str) -> tuple[float, dict[str, float]]:
-        """A fit as a program: seconds of the whole process, and what its checkpoint says."""
+        """A fit as a program: seconds of the whole process, and what its result says."""
         name = f"{config}-{next(self._numbers)}"
-        seconds, out = timed(
+        seconds, _ = timed(
             "-m", "lightning_gpt", "fit", f"--config={self.configs / config}.yaml", f"--runs_dir={self.folder}",
             f"--data.data_dir={self.data_dir}", "--data.offline_corpus=null", f"--name={name}", *options,
         )  # fmt: skip
-        last = max((self.folder / name).glob("*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime)
-        contents = checkpoint.read(last)
-        loss = re.findall(r" val (\d+\.\d+) nats", out)
-        training = contents["callbacks"]["Speed"]["training_seconds"]
-        return seconds, {"step_seconds": training / contents["global_step"], "val_loss": float(loss[-1])}
+        newest = newest_last(self.folder / name)
+        assert newest is not None
+        result = Run(newest.parent.parent).result
+        assert result.last is not None
+        return seconds, {"step_seconds": result.seconds / result.steps, "val_loss": result.last.nats_per_token}
 
     # ---------------------------------------------------------------------------------------------- what is measured
 

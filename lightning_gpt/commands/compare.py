@@ -5,11 +5,11 @@ from statistics import NormalDist
 
 import numpy as np
 
-from lightning_gpt.commands.texts import text_of
 from lightning_gpt.errors import UserError
 from lightning_gpt.generation import TrainedGPT, load
 from lightning_gpt.generation.trained import MOST_READ
 from lightning_gpt.runs import find_checkpoint
+from lightning_gpt.runs.text import text_of
 from lightning_gpt.text.classes import CLASSES, classes_of
 
 FEW = 20  # blocks: with fewer, an interval means little
@@ -75,7 +75,7 @@ def quantile(degrees: int) -> float:
     return float(z + sum(term / v ** (i + 1) for i, term in enumerate(terms)))
 
 
-def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs") -> None:
+def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs", data_dir: str = "data") -> None:
     """Say which of two checkpoints knows the held-out text better, and whether the difference is real.
 
     Each reads the held-out text (its first two million characters) in blocks of its own size, as in validation.
@@ -85,6 +85,7 @@ def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs") -> None
         b: The one to compare it with.
         device: Where to compute: cpu, cuda, mps.
         runs_dir: The folder of all runs.
+        data_dir: The folder that fetched and prepared texts are saved in.
     """
     paths = [find_checkpoint(path, runs_dir) for path in (a, b)]
     gpts = [load(path, device) for path in paths]
@@ -94,7 +95,7 @@ def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs") -> None
             f"A was trained on {records[0].corpus!r} and B on {records[1].corpus!r}, and these are not the same text: "
             "there is nothing that was held out from both"
         )
-    texts = [text_of(path, record) for path, record in zip(paths, records, strict=True)]
+    texts = [text_of(path, record, data_dir) for path, record in zip(paths, records, strict=True)]
     shares = [text.train_fraction for text in texts]
     if shares[0] != shares[1]:
         raise UserError(

@@ -1,13 +1,13 @@
 """doctor: do this text, this recipe and this machine suit each other, and how long will it take? Keeps no run."""
 
-import argparse
 import contextlib
 import io
-import json
 import shutil
 import statistics
 import sys
 import time
+from collections.abc import Sequence
+from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_gpt import machine
 from lightning_gpt.commands.diagnosis import COPIED, RARE, STEPS, in_words
-from lightning_gpt.commands.lightning import RunCLI, is_rank_zero
-from lightning_gpt.commands.parsing import parse_some
-from lightning_gpt.errors import UserError
+from lightning_gpt.launch.configuration import configure, is_rank_zero
+from lightning_gpt.launch.preparation import Prepared, prepare
+from lightning_gpt.launch.running import run
 from lightning_gpt.text import Tokens
 from lightning_gpt.text.baselines import character_counts
 from lightning_gpt.text.overlap import LONG, MOST, OverlapIndex, covered
@@ -28,28 +28,8 @@ LOOKED_UP = 200_000  # held-out characters whose copies are looked for
 # how often networks of one to three parameters a character can read Tiny Shakespeare before val/loss turns, with a
 # dropout of 0.1: cpu-10min.yaml's passes
 PASSES = 8.0
+A_FIT_OF_ITS_OWN = ("--resume=never", "--ckpt_path=null")  # whatever the recipe says
 LONG_TEXT = 3_000_000  # characters: more than the two-minute recipe reads once
-
-
-# whatever the recipe says: a fit of its own that leaves nothing behind
-KEPT_NOTHING = (
-    "--trainer.logger=false", "--trainer.enable_progress_bar=false", "--resume=never", "--ckpt_path=null",
-)  # fmt: skip
-
-
-class Patient(RunCLI):
-    """A fit made ready and not run; what stands in its way is written down instead of told at once."""
-
-    def __init__(self, args: list[str]) -> None:
-        self.problems: list[str] = []
-        super().__init__("fit", [*args, *KEPT_NOTHING])
-
-    def after_instantiate_classes(self) -> None:
-        """As for a fit, as far as it goes."""
-        try:
-            super().after_instantiate_classes()
-        except UserError as error:
-            self.problems.append(str(error))
 
 
 class Stopwatch(Callback):
@@ -80,26 +60,40 @@ class Stopwatch(Callback):
         return lap
 
 
-def doctor(args: list[str]) -> dict[str, dict[str, Any]]:
-    """All findings, by section; plain values only, seconds and bytes as they are.
+def doctor(json: bool = False, fit_options: Sequence[str] = ()) -> None:
+    """Say whether text, recipe and machine suit each other, and how long training will take.
 
     Args:
-        args: options as for fit.
+        json: Print the findings as JSON: seconds, bytes, FLOP/s.
+        fit_options: Any other option is one of fit's, as --config configs/cpu.yaml or --data.corpus book.txt.
     """
-    patient = Patient(args)
-    options = patient.config_init["fit"]
-    recipe: dict[str, Any] = {"problems": patient.problems}
-    if not patient.problems:  # first: what is examined later takes memory, too
-        recipe |= examine_recipe(patient) | measure(args, options)
-    findings: dict[str, dict[str, Any]] = {"machine": examine_machine(patient), "text": {}, "recipe": recipe}
-    tokens = patient.datamodule._tokens or patient.datamodule._prepared
-    if tokens is not None:
-        findings["text"] = examine_text(tokens, patient.datamodule.train_fraction)
-        findings["text"]["suited_recipe"] = suited(findings["text"], findings["machine"])
+    with contextlib.redirect_stdout(sys.stderr) if json else contextlib.nullcontext():
+        findings = examine(fit_options)
+    if is_rank_zero():  # else Lightning started this process to measure several devices
+        print(dumps(findings, indent=2, ensure_ascii=False) if json else in_words(findings))
+
+
+def examine(fit_options: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """All findings, by section; plain values only, seconds and bytes as they are.
+
+    Raises:
+        UserError: a wrong name or type among the options. Whatever else is wrong is a finding.
+    """
+    prepared = prepare(configure("fit", [*fit_options, *A_FIT_OF_ITS_OWN]), keeps_nothing=True)
+    recipe: dict[str, Any] = {"problems": prepared.problems}
+    if not prepared.problems:  # first: what is examined later takes memory, too
+        recipe |= examine_recipe(prepared) | measure(prepared, fit_options)
+    options = prepared.configuration.config
+    here = examine_machine(options.runs_dir, options.trainer.accelerator)
+    findings: dict[str, dict[str, Any]] = {"machine": here, "text": {}, "recipe": recipe}
+    data = prepared.datamodule
+    if data is not None and data.prepared is not None:
+        findings["text"] = examine_text(data.prepared, data.train_fraction)
+        findings["text"]["suited_recipe"] = suited(findings["text"], here)
     return findings
 
 
-def examine_machine(patient: RunCLI) -> dict[str, Any]:
+def examine_machine(runs_dir: str, accelerator: object) -> dict[str, Any]:
     """What it is, and what is left of it."""
     here = machine.describe()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -108,14 +102,14 @@ def examine_machine(patient: RunCLI) -> dict[str, Any]:
         "cores": here.cores,
         "gpu": here.gpu,
         "memory_bytes": int(here.memory_gb * 1e9),
-        "disk_free_bytes": shutil.disk_usage(existing(Path(patient.config["fit"].runs_dir))).free,
+        "disk_free_bytes": shutil.disk_usage(existing(Path(runs_dir))).free,
         "bf16": here.bf16,
         "compiler": here.compiler,
         "python": here.python,
         "torch": here.torch,
         "fp32_flops": machine.flops(device, torch.float32),
         "bf16_flops": machine.flops(device, torch.bfloat16) if here.bf16 else None,
-        "best_precision": machine.best_precision(patient.config_init["fit"].trainer.accelerator),
+        "best_precision": machine.best_precision(accelerator),
     }
 
 
@@ -165,11 +159,10 @@ def suited(text: dict[str, Any], here: dict[str, Any]) -> str:
     return recipe if fits >= block else f"{recipe} --data.block_size {max(fits // 2, 1)}"
 
 
-def examine_recipe(patient: RunCLI) -> dict[str, Any]:
+def examine_recipe(prepared: Prepared) -> dict[str, Any]:
     """How it suits the text."""
-    data, model, trainer = patient.datamodule, patient.model, patient.trainer
-    with torch.device("meta"):
-        net = model.make_checked(data)
+    model, data, trainer = prepared.made()
+    net = model.blueprint(*data.sizes)
     parameters = sum(p.numel() for p in net.parameters())
     batch = data.block_size * data.batch_size * trainer.accumulate_grad_batches * trainer.world_size
     # each network of an ensemble reads its share of a batch
@@ -206,47 +199,25 @@ def overfitting(ratio: float, passes: float | None) -> str:
     return "likely" if passes > PASSES and ratio > 0.5 else "possible"
 
 
-def measure(args: list[str], options: Any) -> dict[str, Any]:
+def measure(prepared: Prepared, fit_options: Sequence[str]) -> dict[str, Any]:
     """A few real steps and held-out batches, and what they come to for the whole run; not compiled."""
-    accumulate = options.trainer.accumulate_grad_batches
+    options = prepared.configuration.config.trainer
+    accumulate, every, steps = options.accumulate_grad_batches, options.val_check_interval, options.max_steps
     short = [
         f"--trainer.max_steps={STEPS}", f"--trainer.val_check_interval={STEPS * accumulate}",
-        "--trainer.limit_val_batches=3", "--trainer.log_every_n_steps=0", "--sample.max_new_tokens=0",
-        "--model.compile=false",
-        "--model.schedule.warmup_steps=0", "--overfitting.patience=0", *KEPT_NOTHING,
+        "--trainer.limit_val_batches=3", "--trainer.log_every_n_steps=0", "--model.compile=false",
+        "--model.schedule.warmup_steps=0", *A_FIT_OF_ITS_OWN,
     ]  # fmt: skip
-    cli = RunCLI("fit", [*args, *short])
     watch = Stopwatch()
-    cli.trainer.callbacks = [watch]  # type: ignore[attr-defined]  # nothing that prints, nothing that keeps
+    trial = prepare(configure("fit", [*fit_options, *short]), [watch], keeps_nothing=True)
     with contextlib.redirect_stdout(io.StringIO()):
-        cli.start()
+        run(trial)
     step = statistics.median(watch.steps[2 * accumulate :]) * accumulate
-    batches = len(cli.datamodule.val_dataloader())
-    validation = statistics.median(watch.held_out) * batches
-    steps = options.trainer.max_steps
-    every = options.trainer.val_check_interval
-    validations = steps * accumulate / every if isinstance(every, int) else 0
+    assert trial.datamodule is not None
+    validation = statistics.median(watch.held_out) * len(trial.datamodule.val_dataloader())
     return {
         "seconds_per_step": step,
         "seconds_per_validation": validation,
-        "expected_seconds": steps * step + validations * validation if steps > 0 else None,
+        "expected_seconds": steps * step + steps * accumulate / every * validation if steps > 0 else None,
         "peak_memory_bytes": torch.cuda.max_memory_allocated() or machine.peak_memory(),
     }
-
-
-def run(args: list[str]) -> None:
-    """Runs the command with the command line's arguments; what it does not know goes to the fit that is examined."""
-    parser = argparse.ArgumentParser(
-        prog="lightning-gpt doctor",
-        description="Say whether text, recipe and machine suit each other, and how long training will take.",
-        epilog="Any other option is one of fit's: --config configs/cpu.yaml, --data.corpus book.txt. No run is kept.",
-        allow_abbrev=False,
-        exit_on_error=False,
-    )
-    parser.add_argument("--json", action="store_true", help="print the findings as JSON: seconds, bytes, FLOP/s")
-    given, rest = parse_some(parser, args)
-    with contextlib.redirect_stdout(sys.stderr) if given.json else contextlib.nullcontext():
-        findings = doctor(rest)
-    if not is_rank_zero():
-        return  # Lightning started this process to measure several devices
-    print(json.dumps(findings, indent=2, ensure_ascii=False) if given.json else in_words(findings))

@@ -3,12 +3,12 @@
 import sys
 from pathlib import Path
 
-from lightning_gpt.commands.texts import text_of
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.generation import TrainedGPT, load
 from lightning_gpt.generation.decoding import check_options
 from lightning_gpt.runs import BY_NAME, find_checkpoint
+from lightning_gpt.runs.text import text_of
 from lightning_gpt.text.overlap import LONG, MOST, OverlapIndex
 
 RULE = "-" * 20  # between two texts
@@ -30,6 +30,7 @@ def generate(
     out: str | None = None,
     device: str = "cpu",
     runs_dir: str = "runs",
+    data_dir: str = "data",
 ) -> None:
     """Write text with a trained network, each character as it comes.
 
@@ -49,6 +50,7 @@ def generate(
         out: A file that gets the texts as well, when all are written.
         device: Where to compute: cpu, cuda, mps.
         runs_dir: The folder of all runs.
+        data_dir: The folder that fetched and prepared texts are saved in.
     """
     check_options(max_new_tokens, temperature, top_k, top_p)
     if num_samples < 1:
@@ -60,7 +62,7 @@ def generate(
     text = _read(prompt)
     path = find_checkpoint(ckpt_path, runs_dir)
     gpt = load(path, device)
-    index = training_text(path, gpt) if novelty else None
+    index = training_text(path, gpt, data_dir) if novelty else None
     gpt.vocabulary.encode(text, unknown)  # complain of the prompt before anything is printed
     if ckpt_path in BY_NAME:
         print(path, file=sys.stderr)
@@ -86,14 +88,14 @@ def generate(
             raise UserError(f"can't write {out}: {error.strerror or error}") from error
 
 
-def training_text(path: Path, gpt: TrainedGPT) -> OverlapIndex:
+def training_text(path: Path, gpt: TrainedGPT, data_dir: str) -> OverlapIndex:
     """The text that the network learned, to look its own texts up in.
 
     Raises:
         UserError: it can't be found, or is too long.
     """
     assert gpt.record is not None
-    ids = text_of(path, gpt.record).train_ids
+    ids = text_of(path, gpt.record, data_dir).train_ids
     if ids.nbytes > MOST:
         raise UserError(f"--novelty looks in texts of {MOST / 1e6:.0f} MB at most; this one has {ids.nbytes / 1e6:.0f}")
     return OverlapIndex(ids)

@@ -1,38 +1,52 @@
 """ladder: trains the lecture's rungs one after another and tells the story as a table and two pictures."""
 
-import argparse
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
-from lightning_gpt import checkpoint
-from lightning_gpt.commands import lightning
-from lightning_gpt.commands.parsing import parse_some
-from lightning_gpt.commands.texts import RunText
+from PIL import Image
+
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
-from lightning_gpt.generation import load
+from lightning_gpt.generation import TrainedGPT
 from lightning_gpt.ladder import RUNGS, OneHead
 from lightning_gpt.ladder.maps import attention_maps
+from lightning_gpt.launch.configuration import configure
+from lightning_gpt.launch.preparation import prepare
+from lightning_gpt.launch.program import command
+from lightning_gpt.launch.running import run
 from lightning_gpt.pictures import draw_attention, draw_ladder, png
-from lightning_gpt.runs import logged, newest_last, run_config
-from lightning_gpt.training.module import NATS_PER_BIT
+from lightning_gpt.runs import Run, newest_last
+from lightning_gpt.runs.config import FILE, read_config
+from lightning_gpt.runs.text import text_of
 
 LINE = "We know, "  # of the first page: what rung 3's head looks at in it is drawn
 
 
 @dataclass(frozen=True)
 class Row:
-    """What the table says of a rung; losses in nats per character, exact over the held-out text."""
+    """What the table says of a rung; losses in nats per character, exact over the held-out text.
+
+    Attributes:
+        rung: its name.
+        idea: its one idea.
+        parameters: of its network.
+        val_loss: with the first seed.
+        spread: lowest and highest val_loss of all seeds, if there are several.
+        bits_per_char: val_loss in bits.
+        reference: what the lecture's author wrote beside the step.
+        seconds: of training.
+        sample: a few words that it writes.
+    """
 
     rung: str
     idea: str
     parameters: int
     val_loss: float
+    spread: str
     bits_per_char: float
     reference: float | None
     seconds: float
@@ -40,23 +54,45 @@ class Row:
 
 
 def ladder(
-    rungs: str = "1-7", configs: str = "configs/ladder", runs_dir: str = "runs", args: Sequence[str] = ()
+    rungs: str = "1-7",
+    configs: str = "configs/ladder",
+    seeds: str = "1337",
+    runs_dir: str = "runs",
+    fit_options: Sequence[str] = (),
 ) -> None:
-    """Train the lecture's rungs in order and write table, picture and curves to <runs_dir>/ladder.
+    """Train the lecture's rungs in order; table, picture and curves go to <runs_dir>/ladder.
 
     A rung that is done is not trained again, one that was interrupted goes on; one whose config changed starts anew.
 
     Args:
-        rungs: which: 3, or 3-5, or 1,3-5.
-        configs: the folder of base.yaml and a file a rung.
-        runs_dir: the folder of all runs.
-        args: further options for every rung, as for fit.
+        rungs: Which: 3, or 3-5, or 1,3-5.
+        configs: Folder of base.yaml and a file a rung.
+        seeds: Seeds to train each rung with, as 1337,1338,1339: the table then has the spread of their losses.
+        runs_dir: Folder of all runs.
+        fit_options: Any other option is given to every rung's fit, such as --trainer.max_steps 500.
     """
     folder = Path(runs_dir) / "ladder"
     recipes = {number: rung_config(Path(configs), number) for number in chosen(rungs)}
+    wanted = numbers(seeds)
+    rows: list[Row] = []
+    runs: dict[int, Run] = {}
     for number, config in recipes.items():
-        train_rung(number, config, folder, list(args))
-    report(recipes, folder)
+        trained = [train_rung(number, config, folder, seed, seed != wanted[0], list(fit_options)) for seed in wanted]
+        runs[number] = trained[0]
+        rows.append(row_of(number, config.stem, trained))
+    report(rows, runs, folder)
+
+
+def numbers(seeds: str) -> list[int]:
+    """The seeds that "1337,1338" means.
+
+    Raises:
+        UserError: anything else.
+    """
+    try:
+        return list(dict.fromkeys(int(seed) for seed in seeds.split(",")))
+    except ValueError:
+        raise UserError(f"--seeds takes whole numbers, as 1337,1338,1339, not {seeds!r}") from None
 
 
 def chosen(rungs: str) -> list[int]:
@@ -65,16 +101,16 @@ def chosen(rungs: str) -> list[int]:
     Raises:
         UserError: anything else.
     """
-    numbers: set[int] = set()
+    found: set[int] = set()
     try:
         for part in rungs.split(","):
             first, _, last = part.partition("-")
-            numbers.update(range(int(first), int(last or first) + 1))
+            found.update(range(int(first), int(last or first) + 1))
     except ValueError:
-        numbers = set()
-    if not numbers or not numbers <= set(range(1, len(RUNGS) + 1)):
+        found = set()
+    if not found or not found <= set(range(1, len(RUNGS) + 1)):
         raise UserError(f"--rungs takes numbers from 1 to {len(RUNGS)}, as 3 or 3-5 or 1,3-5, not {rungs!r}")
-    return sorted(numbers)
+    return sorted(found)
 
 
 def rung_config(configs: Path, number: int) -> Path:
@@ -89,109 +125,115 @@ def rung_config(configs: Path, number: int) -> Path:
     return found[0]
 
 
-def train_rung(number: int, config: Path, folder: Path, args: list[str]) -> None:
-    """Trains the rung, or goes on with it, or finds it done; its own output goes to a file beside its runs."""
-    home = folder / config.stem
-    options = [f"--config={config.with_name('base.yaml')}", f"--config={config}", f"--runs_dir={folder}", *args]
-    cli = lightning.RunCLI("fit", options)
-    last = newest_last(home)
-    if last is not None and cli.differences(last.parent.parent):
+def train_rung(number: int, config: Path, folder: Path, seed: int, further: bool, fit_options: list[str]) -> Run:
+    """Trains the rung, or goes on with it, or finds it done; its own output goes to a file beside its runs.
+
+    Args:
+        number: of the rung.
+        config: its recipe.
+        folder: of the ladder.
+        seed: of this run.
+        further: whether this is not the first seed; its runs then lie in a folder of their own.
+        fit_options: further options for the fit.
+
+    Raises:
+        UserError: an option that is wrong, or that leaves nothing to make a table of.
+    """
+    name = f"{config.stem}-seed{seed}" if further else config.stem
+    recipe = [f"--config={config.with_name('base.yaml')}", f"--config={config}"]
+    own = [f"--runs_dir={folder}", f"--name={name}", f"--seed_everything={seed}"]
+    configuration = configure("fit", [*recipe, *fit_options, *own], command())
+    trainer = configuration.config.trainer
+    if trainer.logger is not None or trainer.enable_checkpointing is False:
+        raise UserError("the ladder reads its runs' folders: leave trainer.logger and enable_checkpointing as they are")
+    last = newest_last(folder / name)
+    if last is not None and configuration.differences(read_config(last.parent.parent / FILE)):
         last = None
-    if last is not None and checkpoint.read(last)["global_step"] >= cli.trainer.max_steps:
-        return
-    print(f"rung {number}  {config.stem:16} {'trains' if last is None else 'goes on'} …", flush=True)
+    if last is not None and Run(last.parent.parent).result.finished:
+        return Run(last.parent.parent)
+    said = config.stem if not further else name
+    print(f"rung {number}  {said:16} {'trains' if last is None else 'goes on'} …", flush=True)
+    if last is not None:
+        configuration.begin_from(last)
+    home = folder / name
     home.mkdir(parents=True, exist_ok=True)
     with (home / "log.txt").open("a", encoding="utf-8") as log, redirect_stdout(log):
-        (cli if last is None else lightning.RunCLI("fit", [*options, f"--ckpt_path={last}"])).start()
-    row = row_of(number, config.stem, home)
-    print(f"        {row.val_loss:.4f} nats  {row.bits_per_char:.3f} bits/char  {row.seconds:.1f} s", flush=True)
+        done = run(prepare(configuration))
+    assert done is not None and done.result.last is not None
+    loss = done.result.last
+    print(
+        f"        {loss.nats_per_token:.4f} nats  {loss.bits_per_char:.3f} bits/char  {loss.seconds:.1f} s", flush=True
+    )
+    return done
 
 
-def row_of(number: int, name: str, home: Path) -> Row:
-    """All that the table says, from what the rung's newest run has kept."""
-    last = newest_last(home)
-    assert last is not None
-    contents = checkpoint.read(last)
-    gpt = load(last)
-    loss = val_curve(last)[-1][1]
+def row_of(number: int, name: str, runs: Sequence[Run]) -> Row:
+    """All that the table says, from what the rung's runs have saved: the first one's figures, and all their losses."""
+    result = runs[0].result
+    losses = [done.result.last.nats_per_token for done in runs if done.result.last is not None]
+    assert result.last is not None
     return Row(
         name,
         RUNGS[number - 1].idea,
-        sum(p.numel() for p in gpt.network.parameters()),
-        loss,
-        loss / NATS_PER_BIT,
+        result.parameters,
+        result.last.nats_per_token,
+        f"{min(losses):.4f} to {max(losses):.4f}" if len(losses) > 1 else "",
+        result.last.bits_per_char,
         RUNGS[number - 1].reference,
-        contents["callbacks"]["Speed"]["training_seconds"],
-        " ".join(gpt.generate(max_new_tokens=120, seed=1337).split())[:60],
+        result.last.seconds,
+        " ".join(runs[0].load("last").generate(max_new_tokens=120, seed=1337).split())[:60],
     )
 
 
-def val_curve(last: Path) -> list[tuple[int, float]]:
-    """(steps done, val/loss) of the run, from its TensorBoard events."""
-    return [(step + 1, value) for step, value in logged(last.parent.parent)["loss/val"]]
-
-
-def report(recipes: dict[int, Path], folder: Path) -> None:
-    """Table, picture, and the attention map of rung 3, of these rungs."""
-    rows, curves, data = [], {}, {}
-    for number, config in recipes.items():
-        rows.append(row_of(number, config.stem, folder / config.stem))
-        last = newest_last(folder / config.stem)
-        assert last is not None
-        curves[config.stem] = val_curve(last)
-        data = run_config(last.parent.parent)["data"]
+def report(rows: Sequence[Row], runs: Mapping[int, Run], folder: Path) -> None:
+    """Writes table, picture, and the attention map of rung 3."""
+    curves = {
+        row.rung: [(v.step, v.nats_per_token) for v in done.result.validations]
+        for row, done in zip(rows, runs.values(), strict=True)
+    }
+    for number, done in runs.items():
         if RUNGS[number - 1].network is OneHead:
-            keep(folder / "attention.png", png(attention_map(last)))
+            save(folder / "attention.png", png(attention_map(done.load("last"))))
+    first = next(iter(runs.values()))
+    record = first.load("last").record
+    assert record is not None
+    baselines = text_of(first.last, record, first.config["data"]["data_dir"]).baselines()
     table = markdown(rows)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, [field.name for field in fields(Row)])
     writer.writeheader()
     writer.writerows(asdict(row) for row in rows)
-    keep(folder / "table.md", table.encode())
-    keep(folder / "table.csv", text.getvalue().encode())
-    keep(folder / "ladder.png", png(draw_ladder(curves, RunText(data).baselines())))
+    save(folder / "table.md", table.encode())
+    save(folder / "table.csv", text.getvalue().encode())
+    save(folder / "ladder.png", png(draw_ladder(curves, baselines)))
     print(f"\n{table}\ntable, picture and curves are in {folder}/")
 
 
 def markdown(rows: Sequence[Row]) -> str:
     """The rows as a Markdown table."""
-    head = "| rung | idea | parameters | val loss | bits/char | reference | s | it writes |\n|" + "---|" * 8 + "\n"
+    spread = " spread over seeds |" if any(row.spread for row in rows) else ""
+    head = f"| rung | idea | parameters | val loss |{spread} bits/char | reference | s | it writes |\n"
+    head += "|" + "---|" * (9 if spread else 8) + "\n"
     lines = []
     for row in rows:
         reference = "" if row.reference is None else str(row.reference)
         sample = row.sample.replace("|", "\\|").replace("`", "'")
         lines.append(
-            f"| {row.rung} | {row.idea} | {row.parameters:,} | {row.val_loss:.4f} | {row.bits_per_char:.3f} "
+            f"| {row.rung} | {row.idea} | {row.parameters:,} | {row.val_loss:.4f} "
+            f"{f'| {row.spread} ' if spread else ''}| {row.bits_per_char:.3f} "
             f"| {reference} | {row.seconds:.0f} | `{sample}` |\n"
         )
     return head + "".join(lines)
 
 
-def attention_map(last: Path) -> Any:
+def attention_map(gpt: TrainedGPT) -> Image.Image:
     """What the head of a trained rung 3 looks at in a line of Shakespeare, a block long."""
-    gpt = load(last)
     ids = gpt.vocabulary.encode(LINE, unknown="skip")[: gpt.network.block_size]
     maps = attention_maps(gpt.network, ids)[0].numpy()
     return draw_attention(maps, gpt.vocabulary.decode(ids), "rung 3: what its one head looks at", cell=40)
 
 
-def keep(path: Path, contents: bytes) -> None:
+def save(path: Path, contents: bytes) -> None:
     """Writes a file whole."""
     with replacing(path) as file:
         file.write(contents)
-
-
-def run(args: list[str]) -> None:
-    """Runs the command with the command line's arguments; what it does not know goes to every rung's fit."""
-    parser = argparse.ArgumentParser(
-        prog="lightning-gpt ladder",
-        description="Train the lecture's rungs in order; table, picture and curves go to <runs_dir>/ladder.",
-        epilog="Any other option is given to every rung's fit, such as --trainer.max_steps 500.",
-        allow_abbrev=False,
-        exit_on_error=False,
-    )
-    parser.add_argument("--rungs", default="1-7", help="which: 3, or 3-5, or 1,3-5 (default: 1-7)")
-    parser.add_argument("--configs", default="configs/ladder", help="folder of base.yaml and a file a rung")
-    parser.add_argument("--runs_dir", default="runs", help="folder of all runs")
-    given, rest = parse_some(parser, args)
-    ladder(given.rungs, given.configs, given.runs_dir, rest)

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from lightning_gpt.commands.texts import text_of
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.generation import load
 from lightning_gpt.report.findings import find_out
 from lightning_gpt.report.page import page
-from lightning_gpt.runs import find_checkpoint, logged, run_folder
+from lightning_gpt.runs import Run, find_checkpoint
+from lightning_gpt.runs.text import text_of
 
 
 def report(
@@ -18,6 +18,7 @@ def report(
     seed: int = 1337,
     device: str = "cpu",
     runs_dir: str = "runs",
+    data_dir: str = "data",
 ) -> None:
     """Write what a run has learned to one HTML file: curves, samples, what surprises it, what it looks at.
 
@@ -28,23 +29,21 @@ def report(
         seed: Of the samples.
         device: Where to compute: cpu, cuda, mps.
         runs_dir: The folder of all runs.
+        data_dir: The folder that fetched and prepared texts are saved in.
     """
     path = find_checkpoint(ckpt_path, runs_dir)
     gpt = load(path, device)
     assert gpt.record is not None
-    text = text_of(path, gpt.record)
-    folder = run_folder(path)
-    assert folder is not None
-    known = logged(folder)
+    text = text_of(path, gpt.record, data_dir)
+    run = Run.of(path)
+    logged = run.curves
     curves = {
-        name: [(step + 1, value) for step, value in known[tag]]
-        for name, tag in {"trained on": "loss/train", "held out": "loss/val"}.items()
-        if tag in known
+        name: logged[metric]
+        for name, metric in {"trained on": "train/loss", "held out": "val/loss"}.items()
+        if metric in logged
     }
-    found = find_out(
-        gpt, text.train_ids, text.val_ids, card(path, folder, known), curves, text.baselines(), prompt, seed
-    )
-    target = Path(out) if out is not None else folder / "report.html"
+    found = find_out(gpt, text.train_ids, text.val_ids, card(path, run), curves, text.baselines(), prompt, seed)
+    target = Path(out) if out is not None else run.folder / "report.html"
     try:
         with replacing(target) as file:
             file.write(page(found).encode())
@@ -53,16 +52,12 @@ def report(
     print(f"{found.loss:.4f} nats per held-out character; the report is {target}")
 
 
-def card(path: Path, folder: Path, known: dict[str, list[tuple[int, object]]]) -> dict[str, str]:
-    """The run's card, as it was when the run began, by its lines' heads."""
-    found = {"run": f"{folder.parent.name}/{folder.name}", "checkpoint": str(path)}
-    head = ""
-    texts = known.get("run/text_summary", [])
-    if texts and isinstance(texts[0][1], bytes):
-        for line in texts[0][1].decode().splitlines():
-            if len(line) > 4 and not line[4:].startswith(" "):
-                head = line[4:].split()[0]
-            if head and head != "folder" and (said := line[4:].removeprefix(head).strip()):
-                name = "steps" if head == "run" else head
-                found[name] = f"{found[name]}; {said}" if name in found else said
+def card(path: Path, run: Run) -> dict[str, str]:
+    """The run's card, as it was when the run began, by its rows' heads."""
+    found = {"run": f"{run.folder.parent.name}/{run.folder.name}", "checkpoint": str(path)}
+    name = ""
+    for head, said in run.result.card:
+        name = {"run": "steps"}.get(head, head) or name
+        if name != "folder":
+            found[name] = f"{found[name]}; {said}" if name in found else said
     return found

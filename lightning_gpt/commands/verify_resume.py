@@ -1,6 +1,5 @@
 """verify-resume: kills a run again and again and shows that it ends as the same run does when it is left alone."""
 
-import argparse
 import math
 import os
 import random
@@ -9,39 +8,41 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lightning_gpt import checkpoint
-from lightning_gpt.commands.parsing import parse_some
 from lightning_gpt.errors import UserError
-from lightning_gpt.runs import logged, newest_last
+from lightning_gpt.runs import Run, newest_last, read_events
 
 COMPARED = ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers", "lightning_gpt")
 
 
-def verify_resume(args: list[str], steps: int = 200, kills: int = 5, seed: int = 1337) -> None:
-    """Run `steps` steps, run them again with kills (SIGKILL to the whole process group), compare all that is kept.
+def verify_resume(steps: int = 200, kills: int = 5, seed: int = 1337, fit_options: Sequence[str] = ()) -> None:
+    """Run some steps, run them again with kills (SIGKILL to the whole process group), compare all that is saved.
 
     Every second kill waits until a checkpoint is being written, the others come at random instants.
 
     Args:
-        args: a fit's options.
-        steps: how far to run.
-        kills: how often to kill.
-        seed: of the instants.
+        steps: How far to run.
+        kills: How often to kill.
+        seed: Of the instants at which it is killed.
+        fit_options: Any other option is given to fit, such as --config configs/cpu.yaml.
 
     Raises:
         UserError: a run fails by itself.
         SystemExit: 1, the two differ.
     """
+    if steps < 1 or kills < 1:
+        raise UserError("--steps and --kills must be at least 1")
     with tempfile.TemporaryDirectory(prefix="verify-resume-") as folder:
         fit = [
-            sys.executable, "-m", "lightning_gpt", "fit", *args, f"--runs_dir={folder}", f"--trainer.max_steps={steps}",
-            f"--trainer.val_check_interval={max(1, steps // 4)}", f"--save_every_n_steps={max(1, steps // 40)}",
+            sys.executable, "-m", "lightning_gpt", "fit", *fit_options, f"--runs_dir={folder}",
+            f"--trainer.max_steps={steps}", f"--trainer.val_check_interval={max(1, steps // 4)}", f"--save_every_n_steps={max(1, steps // 40)}",
             "--resume=auto",
         ]  # fmt: skip
         unbroken, killed = Path(folder) / "unbroken", Path(folder) / "killed"
@@ -125,7 +126,9 @@ def kept(home: Path) -> Iterator[tuple[str, Any]]:
     assert last is not None
     contents = checkpoint.read(last)
     yield from leaves({name: contents[name] for name in COMPARED})
-    for tag, curve in logged(last.parent.parent).items():
+    folder = last.parent.parent
+    yield from leaves([{**asdict(v), "seconds": None} for v in Run(folder).result.validations], "result")
+    for tag, curve in read_events(folder).items():
         if not tag.startswith("speed/") and tag != "run/text_summary":  # the run's card says where it began
             yield tag, curve
 
@@ -149,21 +152,3 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, float) and isinstance(b, float) and math.isnan(a):
         return math.isnan(b)
     return type(a) is type(b) and bool(a == b)
-
-
-def run(args: list[str]) -> None:
-    """Runs the command with the command line's arguments; what it does not know goes to fit."""
-    parser = argparse.ArgumentParser(
-        prog="lightning-gpt verify-resume",
-        description=(verify_resume.__doc__ or "").splitlines()[0],
-        epilog="Any other option is given to fit, such as --config configs/cpu.yaml.",
-        allow_abbrev=False,
-        exit_on_error=False,
-    )
-    parser.add_argument("--steps", type=int, default=200, help="how far to run (default: 200)")
-    parser.add_argument("--kills", type=int, default=5, help="how often to kill (default: 5)")
-    parser.add_argument("--seed", type=int, default=1337, help="of the instants at which it is killed")
-    given, rest = parse_some(parser, args)
-    if given.steps < 1 or given.kills < 1:
-        raise UserError("--steps and --kills must be at least 1")
-    verify_resume(rest, given.steps, given.kills, given.seed)

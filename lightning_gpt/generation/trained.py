@@ -14,7 +14,6 @@ from lightning_gpt.checkpoint import Record
 from lightning_gpt.errors import UserError
 from lightning_gpt.generation.decoding import decode, evaluating, for_decoding
 from lightning_gpt.ladder import Network
-from lightning_gpt.runs import find_checkpoint
 from lightning_gpt.text import IGNORE, HeldOutBlocks, Vocabulary
 
 MOST_READ = 2_000_000  # characters that `TrainedGPT.read` is best asked for at once: it keeps a number for each
@@ -216,8 +215,8 @@ class Ending:
         return self._held
 
 
-def load(path: str | Path = "best", device: str | torch.device = "cpu", runs_dir: str | Path = "runs") -> TrainedGPT:
-    """A trained network from its checkpoint: a path, or `best` or `last` of the newest run below `runs_dir`.
+def load(file: str | Path, device: str | torch.device = "cpu") -> TrainedGPT:
+    """Loads a trained network from its checkpoint file.
 
     Raises:
         UserError: no such file, not a checkpoint of this project, or damaged.
@@ -226,7 +225,6 @@ def load(path: str | Path = "best", device: str | torch.device = "cpu", runs_dir
         place = torch.empty(0, device=device).device
     except (RuntimeError, AssertionError) as error:  # torch's own words for what it was not built for
         raise UserError(f"no device {device} on this machine: take cpu") from error
-    file = find_checkpoint(str(path), runs_dir)
     contents = checkpoint.read(file)
     record = Record.of(contents, file)
     try:

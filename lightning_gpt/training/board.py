@@ -15,6 +15,7 @@ from lightning_gpt.ladder import Network
 from lightning_gpt.ladder.maps import attention_maps
 from lightning_gpt.pictures import draw_attention
 from lightning_gpt.text.classes import character_class
+from lightning_gpt.training.describe import hyperparameters
 from lightning_gpt.training.module import LanguageModel
 
 # a metric's name to its place on the page: what belongs into one chart stands in one group
@@ -80,11 +81,12 @@ class Page(Callback):
         assert isinstance(pl_module, LanguageModel)
         writer.add_custom_scalars(CHARTS)
         # torch's own function for this opens another event file for the same run
-        for summary in hparams(pl_module.hyperparameters(), {BEST: 0.0}):  # type: ignore[no-untyped-call]
+        for summary in hparams(hyperparameters(trainer, pl_module), {BEST: 0.0}):  # type: ignore[no-untyped-call]
             writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
-        with torch.device("meta"):  # its shape is all that is drawn, and no random number is used up
-            net = pl_module.make_checked(pl_module.data)
-            ids = torch.zeros(1, net.block_size, dtype=torch.long)
+        net = pl_module.blueprint(
+            *pl_module.data.sizes
+        )  # its shape is all that is drawn, and no random number is used up
+        ids = torch.zeros(1, net.block_size, dtype=torch.long, device="meta")
         writer.add_graph(net.eval(), ids, use_strict_trace=False)
         if trainer.global_step == 0:
             self._draw_baselines(writer, pl_module, 0)

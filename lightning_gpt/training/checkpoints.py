@@ -11,10 +11,11 @@ from typing import Any
 
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_gpt import checkpoint as checkpoint_file
+from lightning_gpt.errors import Interrupted
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
@@ -29,25 +30,18 @@ class SafeCheckpointIO(TorchCheckpointIO):
         return checkpoint_file.read(path)
 
 
+class SafeCheckpoints(Callback):
+    """Gives the Trainer `SafeCheckpointIO`, unless it was given another than Lightning's own."""
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Before anything is read or written."""
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = SafeCheckpointIO()
+
+
 def best_checkpoint() -> ModelCheckpoint:
     """best.ckpt: the lowest val/loss so far, written after the validation that found it."""
     return ModelCheckpoint(filename="best", monitor="val/loss", mode="min", save_top_k=1, enable_version_counter=False)
-
-
-class Interrupted(Exception):
-    """A run that was told to stop has been saved and has stopped.
-
-    Attributes:
-        signal: the number of the signal that told it.
-        step: steps done.
-        path: the checkpoint to go on from.
-    """
-
-    def __init__(self, number: int, step: int, path: Path) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name} after step {step}, saved as {path}")
-        self.signal = number
-        self.step = step
-        self.path = path
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -70,7 +64,6 @@ class LastCheckpoint(ModelCheckpoint):
         super().__init__(filename="last", save_top_k=1, enable_version_counter=False)
         self.every_n_steps = every_n_steps
         self.every_seconds = every_seconds
-        self.finished = False  # True in the checkpoint that a run ends with by itself
         self._saved_at = time.monotonic()
         self._waits = False  # a saved step whose numbers are not logged yet
         self._stops = False  # when they are
@@ -86,10 +79,6 @@ class LastCheckpoint(ModelCheckpoint):
     @property
     def _unlogged(self) -> Path:
         return self.path.with_name(".last.ckpt.part")
-
-    def state_dict(self) -> dict[str, Any]:
-        """Adds whether the run is finished."""
-        return {**super().state_dict(), "finished": self.finished}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Removes what a killed run left half written, and takes over the signals; only the main thread may."""
@@ -146,7 +135,6 @@ class LastCheckpoint(ModelCheckpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves, then stops if told to and there is more to come."""
-        self.finished = trainer.should_stop
         for logger in trainer.loggers:
             logger.save()  # other callbacks' pictures and samples of this validation
         super().on_validation_end(trainer, pl_module)

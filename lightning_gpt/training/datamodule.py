@@ -53,7 +53,7 @@ class CharDataModule(LightningDataModule):
         self.data_dir = data_dir
         self.offline_corpus = offline_corpus
         self._baselines: dict[str, float] | None = None
-        self._prepared: Tokens | None = None
+        self.prepared: Tokens | None = None
         self._tokens: Tokens | None = None  # the same, once it is known to be long enough
 
     @property
@@ -61,6 +61,11 @@ class CharDataModule(LightningDataModule):
         """The whole corpus; there after `setup`."""
         assert self._tokens is not None, "setup() has not run yet"
         return self._tokens
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """What the text asks of a network: (vocab_size, block_size); there after `setup`."""
+        return len(self.tokens.vocabulary), self.block_size
 
     def prepare_data(self) -> None:
         """Fetches and prepares the text; says so if it is not the one asked for, whose place it takes from here on."""
@@ -70,7 +75,7 @@ class CharDataModule(LightningDataModule):
         if corpus.instead_of:
             shout(f"NOT {corpus.instead_of}: this run reads the stand-in {corpus.name}")
             self.corpus = corpus.name
-        self._prepared = prepare(corpus, self.prepared_dir)
+        self.prepared = prepare(corpus, self.prepared_dir)
 
     def setup(self, stage: str) -> None:
         """Maps the prepared text and splits it.
@@ -80,9 +85,9 @@ class CharDataModule(LightningDataModule):
         """
         if self._tokens is not None:
             return
-        if self._prepared is None:  # on a rank that Lightning did not ask to prepare
+        if self.prepared is None:  # on a rank that Lightning did not ask to prepare
             self.prepare_data()
-        tokens = self._prepared
+        tokens = self.prepared
         assert tokens is not None
         self.train_ids, self.val_ids = tokens.split(self.train_fraction)
         for split, ids in {"training": self.train_ids, "held-out": self.val_ids}.items():

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.flop_counter import FlopCounterMode
 from torchmetrics import MeanMetric
 from torchmetrics.text import Perplexity
 
@@ -19,13 +19,13 @@ from lightning_gpt import machine
 from lightning_gpt.checkpoint import KEY, Record, must_hold
 from lightning_gpt.errors import UserError
 from lightning_gpt.ladder import Network
+from lightning_gpt.runs.resume import carry_over, must_be_the_optimizer, relocated
 from lightning_gpt.text import IGNORE, Vocabulary
 from lightning_gpt.text.blocks import batch_seed
 from lightning_gpt.training.datamodule import CharDataModule
 from lightning_gpt.training.optimizer import AdamW, OptimizerRecipe
 from lightning_gpt.training.schedule import Schedule
 
-PLAIN = ("vocab_size", "block_size", "dropout")
 NATS_PER_BIT = 0.6931471805599453  # ln 2
 
 
@@ -82,36 +82,32 @@ class LanguageModel(LightningModule):
                 or optimizer; the last of these matters to a fit only.
         """
         self.optimizer_recipe.check()
-        with torch.device("meta"):
-            net = self.make_checked(data)
+        net = self.blueprint(*data.sizes)
         if fit and data.batch_size < net.n_member:
             raise UserError(f"data.batch_size must be at least n_member {net.n_member}, not {data.batch_size}")
         if checkpoint is not None:
             Record.of(checkpoint, path).must_fit(self.record_of(net, data))
             must_hold(checkpoint, net, path)
             if fit:
-                self.fresh_groups(net, checkpoint)
+                must_be_the_optimizer(self.optimizer_recipe.build(net).param_groups, checkpoint)
 
-    def fresh_groups(self, net: Network, checkpoint: dict[str, Any]) -> list[dict[str, Any]]:
-        """The optimizer's groups as configured, of the same make as those in the checkpoint.
+    def blueprint(self, vocab_size: int, block_size: int) -> Network:
+        """Makes the network without memory for its weights, and without using up a random number.
 
         Raises:
-            UserError: the checkpoint has the state of another optimizer.
+            UserError: sizes that do not go together.
         """
-        groups = self.optimizer_recipe.build(net).param_groups
-        saved = checkpoint["optimizer_states"][0]["param_groups"]
-        if [group.keys() | {"initial_lr"} for group in groups] != [group.keys() for group in saved]:
-            raise UserError("the checkpoint has the state of another optimizer: leave model.optimizer as it was")
-        return groups
+        with torch.device("meta"):
+            return self.make_checked(vocab_size, block_size)
 
-    def make_checked(self, data: CharDataModule) -> Network:
-        """The network for this data.
+    def make_checked(self, vocab_size: int, block_size: int) -> Network:
+        """Makes the network.
 
         Raises:
             UserError: sizes that do not go together.
         """
         try:
-            return self.make_network(len(data.tokens.vocabulary), data.block_size)
+            return self.make_network(vocab_size, block_size)
         except ValueError as error:
             raise UserError(f"model.network: {error}") from error
 
@@ -132,7 +128,7 @@ class LanguageModel(LightningModule):
         """
         if self.net is not None:
             return
-        self.net = self.make_checked(self.data)
+        self.net = self.make_checked(*self.data.sizes)
         device = self.trainer.strategy.root_device.type
         if device != "mps":  # which has no fp64; the module itself is still on the CPU
             self.val_loss.set_dtype(torch.float64)
@@ -144,39 +140,6 @@ class LanguageModel(LightningModule):
             # in place: torch.compile(net) would put _orig_mod. into every checkpoint key. With dropout drawn as without
             # compilation: on a CPU its generated random numbers cost more than the network
             self.net.compile(options={"fallback_random": True})
-
-    def flops_per_character(self) -> float:
-        """Floating-point operations of the network's matrix products, forward and backward, per character."""
-        with torch.device("meta"):
-            net = self.make_checked(self.data)
-            ids = torch.zeros(net.n_member, net.block_size, dtype=torch.long)
-        with FlopCounterMode(display=False) as counter:
-            net(ids).sum().backward()
-        return counter.get_total_flops() / ids.numel()
-
-    def hyperparameters(self) -> dict[str, int | float | str]:
-        """Everything that was chosen for the run, in single values by which runs can be compared."""
-        data, trainer, recipe = self.data, self.trainer, self.optimizer_recipe
-        with torch.device("meta"):
-            net = self.make_checked(data)
-        chosen = {
-            "network": type(net).__name__,
-            # those that every network of its kind has come first in a table that is sorted by name
-            **{x if x.startswith("n_") or x in PLAIN else f"network.{x}": size for x, size in net.sizes.items()},
-            "parameters": sum(p.numel() for p in net.parameters()),
-            "optimizer": type(recipe).__name__,
-            **{f"optimizer.{name}": value for name, value in vars(recipe).items()},
-            **{f"schedule.{name}": value for name, value in vars(self.schedule).items()},
-            "corpus": data.tokens.corpus,
-            "train_fraction": data.train_fraction,
-            "noise": data.noise,
-            "batch_size": data.batch_size * trainer.world_size * trainer.accumulate_grad_batches,
-            "max_steps": trainer.max_steps,
-            "trainer.gradient_clip_val": trainer.gradient_clip_val,
-            "precision": trainer.precision,
-            "seed": data.seed,
-        }
-        return {name: x if isinstance(x, int | float) else str(x) for name, x in chosen.items()}
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (B, T) to logits (B, T, V)."""
@@ -241,6 +204,7 @@ class LanguageModel(LightningModule):
         loss = self.val_loss.compute()
         self.log(f"{split}/loss", loss, prog_bar=True)
         self.log(f"{split}/bits_per_char", loss / NATS_PER_BIT)
+        self.log(f"{split}/bits_per_byte", loss / NATS_PER_BIT)
         self.log(f"{split}/perplexity", self.val_perplexity.compute())
         self.val_loss.reset()
         self.val_perplexity.reset()
@@ -311,12 +275,13 @@ class LanguageModel(LightningModule):
             return
         if saved.corpus_sha256 != mine.corpus_sha256:
             self.print(f"goes on with another text: {mine.corpus}, after {saved.corpus}")
-        groups = self.fresh_groups(self.net, checkpoint)
-        kept = checkpoint["optimizer_states"][0]["param_groups"]
-        for old, new in zip(kept, groups, strict=True):
-            old.update({name: value for name, value in new.items() if name not in ("params", "fused")})
-            old.update(initial_lr=new["lr"], lr=new["lr"] * self.lr_share(checkpoint["global_step"]))
-        checkpoint["lr_schedulers"][0]["base_lrs"] = [group["lr"] for group in groups]
-        for callback in self.trainer.early_stopping_callbacks:
-            if state := checkpoint["callbacks"].get(callback.state_key):
-                state["patience"] = callback.patience
+        groups = self.optimizer_recipe.build(self.net).param_groups
+        must_be_the_optimizer(groups, checkpoint)
+        carry_over(checkpoint, groups, self.lr_share(checkpoint["global_step"]))
+        states = checkpoint["callbacks"]
+        for stopping in self.trainer.early_stopping_callbacks:
+            if state := states.get(stopping.state_key):
+                state["patience"] = stopping.patience
+        for saving in self.trainer.checkpoint_callbacks:
+            if isinstance(saving, ModelCheckpoint) and (state := states.get(saving.state_key)):
+                relocated(state, str(saving.dirpath))

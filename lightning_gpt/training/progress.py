@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning_gpt import machine
 from lightning_gpt.terminal import HEAD, row, styled
 from lightning_gpt.training.board import write_text
+from lightning_gpt.training.describe import card, flops_per_token, provenance
 from lightning_gpt.training.module import NATS_PER_BIT, LanguageModel
 
 
@@ -56,7 +57,7 @@ class Speed(Callback):
         self.training_seconds = 0.0
         self._characters = 0
         self._seconds = 0.0
-        self._since: float | None = None  # it stands
+        self._since: float | None = None  # the clock is stopped
         self._rates: list[float] = []  # characters/s, one a log step
 
     def state_dict(self) -> dict[str, float]:
@@ -73,7 +74,7 @@ class Speed(Callback):
         half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
         peak = machine.flops(pl_module.device, half.get(str(trainer.precision), torch.float32))
         self._peak = peak * trainer.world_size
-        self._flops = pl_module.flops_per_character()
+        self._flops = flops_per_token(pl_module)
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Starts the clock, if it stands: what others do at a run's start and after a validation is no training."""
@@ -100,11 +101,16 @@ class Speed(Callback):
         self._read_clock()
         self._since = None
 
+    @property
+    def median(self) -> float | None:
+        """The median speed so far, in characters/s; None before the first log step."""
+        return statistics.median(self._rates) if self._rates else None
+
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Says it in a line."""
-        if not self._rates:
+        rate = self.median
+        if rate is None:
             return
-        rate = statistics.median(self._rates)
         work = rate * self._flops
         share = (
             f", {work / 1e9:,.0f} GFLOP/s: {work / self._peak:.0%} of the {self._peak / 1e9:,.0f} of a large matrix "
@@ -137,32 +143,12 @@ class RunLog(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """The card (text, network, machine, folder), on the terminal and as `run` among TensorBoard's texts."""
         self._since = time.perf_counter()
-        assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
-        data, tokens, net = pl_module.data, pl_module.data.tokens, pl_module.net
-        shown = [name for name in net.sizes if name.startswith("n_") or name in ("block_size", "dropout")]
-        sizes = ", ".join(f"{name} {net.sizes[name]}" for name in shown)  # config.yaml has the rest
-        parameters = sum(p.numel() for p in net.parameters())
-        device = trainer.strategy.root_device
-        where = f"{trainer.world_size} x {device.type}" if trainer.world_size > 1 else device.type
-        slower = "bf16" in str(trainer.precision) and not machine.gains_by_bf16(device.type)
-        remark = " (32-true is faster here)" if slower else ""
-        card = [
-            ("text", f"{tokens.corpus}: {len(tokens.ids):,} characters, {len(tokens.vocabulary)} distinct"),
-            ("", f"SHA-256 {tokens.sha256}"),
-            *(("", done) for done in tokens.remarks),
-            ("", f"{len(data.train_ids):,} to train on, {len(data.val_ids):,} held out"),
-            ("network", f"{type(net).__name__}: {parameters:,} parameters ({sizes})"),
-            (
-                "run",
-                f"steps {trainer.global_step:,} to {trainer.max_steps:,}, {data.batch_size} blocks each, "
-                f"on {where} in {trainer.precision}{remark}",
-            ),
-            ("folder", str(trainer.log_dir)),
-        ]
-        pl_module.print("\n".join(row(head, said) for head, said in card) + "\n")
+        assert isinstance(pl_module, LanguageModel)
+        rows = card(trainer, pl_module)
+        pl_module.print("\n".join(row(head, said) for head, said in rows) + "\n")
         if trainer.is_global_zero:
-            card += [("machine", str(machine.describe())), ("command", self.command), ("code", self.version)]
-            write_text(trainer, "run", "\n".join(f"{head:{HEAD}}{said}" for head, said in card))
+            rows += provenance(self.command, self.version)
+            write_text(trainer, "run", "\n".join(f"{head:{HEAD}}{said}" for head, said in rows))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """step, losses in nats, bits, seconds since the start."""

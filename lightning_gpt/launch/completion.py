@@ -12,7 +12,7 @@ def wanted() -> bool:
     return VARIABLE in os.environ
 
 
-def complete(commands: Iterable[str], dispatch: Callable[[list[str]], int]) -> None:
+def complete(commands: Iterable[str], dispatch: Callable[[list[str]], None]) -> None:
     """Answers the shell, and ends the process.
 
     Args:

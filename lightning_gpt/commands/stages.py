@@ -1,0 +1,16 @@
+"""fit, validate, test, predict: one of the Trainer's stages, in three steps."""
+
+from lightning_gpt.launch.configuration import Stage, configure
+from lightning_gpt.launch.preparation import prepare
+from lightning_gpt.launch.program import command
+from lightning_gpt.launch.running import run
+
+
+def stage(name: Stage, args: list[str]) -> None:
+    """Runs a stage with the command line's arguments.
+
+    Raises:
+        UserError: all that is wrong with them, the text, the network or the machine.
+        Interrupted: a signal stopped the run, which was saved.
+    """
+    run(prepare(configure(name, args, command())))

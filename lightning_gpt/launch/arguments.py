@@ -1,0 +1,93 @@
+"""A function as a command: its parameters are the options, its docstring is the help. Uses argparse alone."""
+
+import argparse
+import inspect
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from typing import Any, NoReturn
+
+from docstring_parser import parse as parse_docstring
+
+from lightning_gpt.errors import UserError, nearest
+from lightning_gpt.launch.completion import answer
+from lightning_gpt.launch.types import NOT_A_VALUE, converted, in_words
+
+REST = "fit_options"  # a parameter of this name takes the options that the function does not know
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser whose complaints are UserErrors."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UserError instead of leaving the program."""
+        raise UserError(f"{message}: see {self.prog} --help")
+
+
+def call(name: str, function: Callable[..., Any], args: Sequence[str]) -> Any:
+    """Calls a function with what a command line says; returns what it returns.
+
+    A parameter without a default is positional; one of type bool is a switch, which may be given true or false; one
+    called `fit_options` is given what the function itself does not know. Typed text stays the text that was typed.
+
+    Raises:
+        UserError: anything wrong with the arguments, or that the function complains of.
+    """
+    hints = inspect.get_annotations(function, eval_str=True)
+    parser = _parser(name, function, hints)
+    answer(parser)
+    own = {f"--{option}" for option, hint in hints.items() if hint is not bool and option not in ("return", REST)}
+    given, rest = parser.parse_known_args(list(_joined(args, own)))
+    if REST in hints:
+        setattr(given, REST, rest)
+    elif rest:
+        raise UserError(_unexpected(rest[0], list(hints)))
+    return function(**vars(given))
+
+
+def _joined(args: Sequence[str], own: Collection[str]) -> Iterator[str]:
+    """Yields the arguments, `--stop ---` as `--stop=---`: argparse takes no value that begins with a dash."""
+    words = iter(args)
+    for word in words:
+        value = next(words, None) if word in own else None
+        if value is not None and value.partition("=")[0] in own:
+            raise UserError(f"{word} needs a value")
+        yield word if value is None else f"{word}={value}"
+
+
+def _parser(name: str, function: Callable[..., Any], hints: dict[str, Any]) -> Parser:
+    told = parse_docstring(inspect.getdoc(function) or "")
+    helps = {parameter.arg_name: parameter.description for parameter in told.params}
+    parameters = inspect.signature(function).parameters
+    epilog = helps.get(REST)
+    parser = Parser(prog=f"lightning-gpt {name}", description=told.short_description, epilog=epilog, allow_abbrev=False)
+    for option, parameter in parameters.items():
+        if option == REST:
+            continue
+        kind = _converter(option, hints[option])
+        text = (helps.get(option) or "").replace("%", "%%")
+        if parameter.default is parameter.empty:
+            parser.add_argument(option, type=kind, help=text)
+            continue
+        shown = "" if parameter.default in (None, False, "\n") else f" (default: {parameter.default})"
+        switch: dict[str, Any] = {"nargs": "?", "const": True, "metavar": "true|false"} if hints[option] is bool else {}
+        action = parser.add_argument(f"--{option}", type=kind, default=parameter.default, help=text + shown, **switch)
+        if switch:
+            action.completer = lambda **_: ("true", "false")  # type: ignore[attr-defined]  # argcomplete's way
+    return parser
+
+
+def _converter(option: str, hint: Any) -> Callable[[str], Any]:
+    def convert(text: str) -> Any:
+        value = converted(hint, text)
+        if value is NOT_A_VALUE:
+            raise UserError(f"--{option} takes {in_words(hint)}, not {text!r}")
+        return value
+
+    return convert
+
+
+def _unexpected(word: str, known: Iterable[str]) -> str:
+    if not word.startswith("-"):
+        return f"unexpected {word!r}: options begin with --, and a value with blanks needs quotes"
+    name = word.partition("=")[0].lstrip("-")
+    hint = nearest(name, known)
+    return f"there is no option {name}; " + (f"did you mean {hint}?" if hint else "see --help")

@@ -1,0 +1,255 @@
+"""The first of three steps: what a run is asked to do, parsed and checked by name and type. Nothing is made yet."""
+
+import logging
+import os
+import secrets
+import sys
+from argparse import ArgumentError
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import jsonargparse
+import yaml
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
+
+from lightning_gpt import checkpoint as checkpoint_file
+from lightning_gpt.errors import UserError
+from lightning_gpt.files import replacing
+from lightning_gpt.launch import completion, options
+from lightning_gpt.launch.found import Found, found_beside
+from lightning_gpt.runs.config import FILE, read_config
+from lightning_gpt.runs.folders import find_checkpoint
+from lightning_gpt.runs.resume import differences, unfinished
+from lightning_gpt.training import TRAINER_DEFAULTS, CharDataModule, LanguageModel, Overfitting, SampleText
+
+Stage = Literal["fit", "validate", "test", "predict"]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+GO_ON_FROM = "LIGHTNING_GPT_GO_ON_FROM"  # the answer to --resume ask, for further ranks, which must not ask
+
+
+class WholeConfig(SaveConfigCallback):
+    """Writes config.yaml into the run's folder, whole or not at all."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Replaces the file; Lightning calls this on rank 0 when the run is set up."""
+        assert trainer.log_dir is not None
+        with replacing(Path(trainer.log_dir) / FILE) as file:
+            file.write(self.parser.dump(self.config, skip_none=False).encode())
+
+
+class Configuration(LightningCLI):
+    """LightningCLI over the one module and the one datamodule, for one stage: it parses, and `prepare` makes.
+
+    Attributes:
+        stage: fit, validate, test or predict.
+        command: what was typed to begin it.
+        config: every option, as LightningCLI parsed it.
+        checkpoint: the file to begin from.
+        saved: what that file holds.
+        found: what was taken from the run that the checkpoint lies in; None where the user gave a configuration.
+
+    Raises:
+        UserError: all that is wrong with names and types of options, or a checkpoint that can't be read.
+    """
+
+    def __init__(self, stage: Stage, args: list[str], command: str = "") -> None:
+        self.stage = stage
+        self.command = command
+        self.checkpoint: Path | None = None
+        self.saved: dict[str, Any] | None = None
+        self.found: Found | None = None
+        if not completion.wanted() and not asks_aside(args):
+            self._look_ahead(args)
+        with quiet("lightning.fabric.utilities.seed"):  # config.yaml has the seed
+            super().__init__(
+                LanguageModel,
+                CharDataModule,
+                run=False,
+                args=args,
+                save_config_callback=WholeConfig,
+                save_config_kwargs={"save_to_log_dir": False},
+                trainer_defaults=TRAINER_DEFAULTS,
+                seed_everything_default=1337,
+                parser_kwargs={"exit_on_error": False, "prog": f"lightning-gpt {stage}"},
+                auto_configure_optimizers=False,
+            )
+
+    def _look_ahead(self, args: list[str]) -> None:
+        """Checks the options by our own knowledge of them; finds the checkpoint and what lies beside it."""
+        given = list(options.given_options(args))
+        if problems := options.problems(given):
+            raise UserError.of(problems)
+        value = {option.name: option.value for option in given}
+        checkpoint = value.get("ckpt_path")
+        if checkpoint in (None, "null"):
+            if self.stage != "fit":
+                raise UserError(f"{self.stage} needs a checkpoint: --ckpt_path best, last, or a path to a .ckpt file")
+            return
+        self.begin_from(find_checkpoint(checkpoint, value.get("runs_dir", "runs")))
+        configured = any(option.source for option in given) or any(word.startswith("--config") for word in args)
+        if not configured:
+            assert self.saved is not None and self.checkpoint is not None
+            self.found = found_beside(self.checkpoint, self.saved)
+
+    def begin_from(self, checkpoint: Path) -> None:
+        """Takes the checkpoint to begin from.
+
+        Raises:
+            UserError: it can't be read.
+        """
+        self.checkpoint = checkpoint
+        self.saved = checkpoint_file.read(checkpoint)
+
+    # ---------------------------------------------------------------------------------------- what LightningCLI asks
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Adds where the run goes and its samples; what was found beside a checkpoint becomes the default."""
+        parser.add_argument("--ckpt_path", type=str | None, default=None, help="A checkpoint: a path, or best or last.")
+        parser.add_argument("--name", type=str, default="gpt", help="The run's name: it lies in <runs_dir>/<name>/.")
+        parser.add_argument("--runs_dir", type=str, default="runs", help="The folder of all runs.")
+        parser.add_argument(
+            "--resume",
+            type=Literal["never", "ask", "auto"],
+            default="never",
+            help="Go on with the newest run of this name if it was interrupted: after asking, or without.",
+        )
+        parser.add_argument(
+            "--save_every_n_steps",
+            type=int | None,
+            default=None,
+            help="Save last.ckpt every so many steps, not only at validations and every minute.",
+        )
+        parser.add_lightning_class_args(SampleText, "sample")
+        parser.add_lightning_class_args(Overfitting, "overfitting")
+        parser.set_defaults({"model.optimizer": {"class_path": "AdamW"}})
+        parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
+        self.defaults = vars(parser.get_defaults().as_flat())  # of a run that nothing is known of
+        if self.found is not None:
+            parser.set_defaults(self.found.defaults)
+            left_out = [name for name, value in self.found.left_out.items() if value != self.defaults.get(name)]
+            if left_out and self.stage == "fit" and is_rank_zero():
+                names = ", ".join(left_out)
+                print(f"not taken from {self.found.folder}: {names}; give them if they are wanted", file=sys.stderr)
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parses; turns `best` and `last` into paths, and a random seed into a number.
+
+        Raises:
+            UserError: what only the classes themselves could refuse.
+        """
+        assert isinstance(args, list)
+        if completion.wanted():
+            parser.parse_args([])  # which answers the shell
+        try:
+            self.config = parser.parse_args(args)
+        except (ArgumentError, jsonargparse.ArgumentError) as error:
+            raise UserError(self._complaint(parser, args)) from error
+        seed = self.config.seed_everything
+        if seed is True:
+            seed = secrets.randbelow(2**32)
+        if seed is False or not 0 <= seed < 2**32:
+            raise UserError(f"--seed_everything takes a whole number from 0 to 2^32 - 1, or true, not {seed}")
+        self.config.seed_everything = self.config.data.seed = seed
+        name = self.config.name
+        if name in ("", ".", "..") or Path(name).name != name:
+            raise UserError(f"--name is the name of one folder, not {name!r}; --runs_dir says where it lies")
+        if self.stage == "fit" and self.config.resume != "never" and self.checkpoint is None:
+            self._find_interrupted()
+        self.config.ckpt_path = None if self.checkpoint is None else str(self.checkpoint)
+
+    def instantiate_classes(self) -> None:
+        """Makes nothing: that is the second step, see `lightning_gpt.launch.preparation`."""
+
+    # ------------------------------------------------------------------------------------------------------ questions
+
+    @property
+    def home(self) -> Path:
+        """The folder of all runs of this name."""
+        return Path(self.config.runs_dir) / self.config.name
+
+    def differences(self, folder_config: Mapping[str, Any]) -> list[str]:
+        """Lists what another run was configured otherwise."""
+        mine = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        theirs = dict(folder_config)
+        data = theirs.get("data")
+        if isinstance(data, Mapping) and data.get("corpus") == mine["data"]["offline_corpus"]:
+            theirs["data"] = {**data, "corpus": mine["data"]["corpus"]}  # it had to take the stand-in
+        return differences(theirs, mine, self.defaults)
+
+    def _find_interrupted(self) -> None:
+        """Takes the newest run's last.ckpt, if that run was interrupted and --resume wants it.
+
+        Raises:
+            UserError: --resume auto, and that run was configured otherwise.
+        """
+        if answered := os.environ.get(GO_ON_FROM):
+            self.begin_from(Path(answered))
+            return
+        found = unfinished(self.home)
+        if found is None:
+            return
+        differ = self.differences(read_config(found.folder / FILE))
+        where = f"{found.folder} was interrupted after step {found.step:,}"
+        if self.config.resume == "ask":
+            if differ or not sys.stdin.isatty():
+                return
+            question = f"{where} of {self.config.trainer.max_steps:,}: go on with it? [Y/n] "
+            if input(question).strip().lower() not in ("", "y", "yes"):
+                return
+        elif differ:
+            raise UserError(
+                f"{where}, with another configuration ({'; '.join(differ)}): give that one, "
+                "or --resume never to begin anew"
+            )
+        if is_rank_zero():
+            print(f"goes on with {found.folder} after step {found.step:,}; --resume never begins anew")
+        self.begin_from(found.last)
+
+    def _complaint(self, parser: LightningArgumentParser, args: list[str]) -> str:
+        """Names the option that jsonargparse refused: the one that it refuses alone, too."""
+        least = ["--model.network=GPT"]
+        for option in options.given_options(args):
+            if option.name == "model.network" and option.value in ("", "null", None):
+                continue
+            try:
+                parser.parse_args([*least, f"--{option.name}={options.typed(option.value)}"])
+            except (ArgumentError, jsonargparse.ArgumentError):
+                return f"{option} does not take {option.value!r}: see lightning-gpt {self.stage} --help"
+        if not any(option.name.startswith("model") for option in options.given_options(args)):
+            return "which network? give a recipe, --config configs/cpu.yaml, or a rung, --model.network GPT"
+        return f"the options do not go together: see lightning-gpt {self.stage} --help"
+
+
+def configure(stage: Stage, args: list[str], command: str = "") -> Configuration:
+    """Parses and checks what a stage is asked to do.
+
+    Raises:
+        UserError: see `Configuration`.
+    """
+    return Configuration(stage, args, command)
+
+
+def asks_aside(args: list[str]) -> bool:
+    """Whether the arguments ask for help and not for a run."""
+    return any(word in ("-h", "--help") or word.split("=")[0].endswith(".help") for word in args)
+
+
+def is_rank_zero() -> bool:
+    """Whether this process is the first of its run, or the only one; asked before there is a strategy."""
+    return not any(int(os.environ.get(name, 0)) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
+class quiet:  # noqa: N801  used as a verb
+    """Turns a logger's chatter off inside the block; its warnings stay."""
+
+    def __init__(self, name: str) -> None:
+        self.logger = logging.getLogger(name)
+
+    def __enter__(self) -> None:
+        self.level = self.logger.level
+        self.logger.setLevel(logging.WARNING)
+
+    def __exit__(self, *_: object) -> None:
+        self.logger.setLevel(self.level)

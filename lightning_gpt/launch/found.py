@@ -1,0 +1,102 @@
+"""What is taken from the run that a checkpoint lies in: data, by known names and plain types, and nothing else.
+
+A run's folder may come from anybody. The user who names its checkpoint has not named its config.yaml, so no class of
+that file is imported, no path in it is written to, and nothing is started by it.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lightning_gpt.checkpoint import WEIGHTS, Record
+from lightning_gpt.errors import UserError
+from lightning_gpt.launch.options import CHOICES, Given, choice_options, flattened, known_options
+from lightning_gpt.launch.types import Answer, plain_part, takes
+from lightning_gpt.runs.config import FILE, read_config
+from lightning_gpt.runs.folders import run_folder
+from lightning_gpt.text.corpus import EMBEDDED, SOURCES
+
+TAKEN = (  # of the Trainer's options: those that say how the network learns, not where, nor what else is started
+    "max_steps", "val_check_interval", "log_every_n_steps", "limit_val_batches", "accumulate_grad_batches",
+    "gradient_clip_val", "gradient_clip_algorithm", "precision", "accelerator", "deterministic",
+)  # fmt: skip
+NOT_TAKEN = ("config", "ckpt_path", "name", "runs_dir", "resume", "data.data_dir")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found beside a checkpoint.
+
+    Attributes:
+        folder: the run's folder, if the checkpoint lies in one.
+        defaults: options that hold unless others are given; plain values, classes by the names of our own tables.
+        left_out: known options that the run had and that are not taken.
+    """
+
+    folder: Path | None
+    defaults: dict[str, Any] = field(default_factory=dict)
+    left_out: dict[str, Any] = field(default_factory=dict)
+
+
+def found_beside(path: Path, checkpoint: Mapping[str, Any]) -> Found:
+    """Takes what the record of a checkpoint says, and what its run's config.yaml may say.
+
+    Raises:
+        UserError: the checkpoint or the configuration is damaged.
+    """
+    record = Record.of(checkpoint, path)
+    folder = run_folder(path)
+    config = read_config(folder / FILE) if folder is not None and (folder / FILE).exists() else {}
+    defaults, left_out = settings(config)
+    try:
+        record.build({name.removeprefix(WEIGHTS): weight for name, weight in checkpoint["state_dict"].items()})
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path} is damaged: its weights do not fit the network it names") from error
+    sizes = {name: size for name, size in record.sizes.items() if name not in ("vocab_size", "block_size")}
+    defaults["model.network"] = {"class_path": record.network, "init_args": sizes}
+    defaults["data.block_size"] = record.sizes["block_size"]
+    if "data.corpus" not in defaults and record.corpus in (*SOURCES, EMBEDDED):
+        defaults["data.corpus"] = record.corpus
+    if folder is not None:  # it goes on where it lies, wherever that is now
+        defaults |= {"name": folder.parent.name, "runs_dir": os.path.relpath(folder.parent.parent)}
+    return Found(folder, defaults, left_out)
+
+
+def settings(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Sorts a configuration that nobody vouches for into options that are taken and known ones that are not."""
+    taken: dict[str, Any] = {}
+    left_out: dict[str, Any] = {}
+    given = list(flattened(config, None))
+    recipe = _optimizer(given)
+    for option in given:
+        choice, _, inner = option.name.rpartition(".")
+        if option.name in CHOICES or choice == "model.network":
+            continue  # the record has the network
+        if choice == "model.optimizer":
+            if inner in (hints := choice_options(choice, recipe["class_path"])) and _fits(hints[inner], option.value):
+                recipe["init_args"][inner] = option.value
+            continue
+        hint = known_options().get(option.name)
+        if hint is None:
+            continue
+        may_be = option.name not in NOT_TAKEN and (choice != "trainer" or inner in TAKEN)
+        (taken if may_be and _fits(hint, option.value) else left_out)[option.name] = option.value
+    if recipe["init_args"]:
+        taken["model.optimizer"] = recipe
+    for name in NOT_TAKEN[:-1]:
+        left_out.pop(name, None)
+    return taken, left_out
+
+
+def _optimizer(given: list[Given]) -> dict[str, Any]:
+    """The recipe that is named, by its class of ours."""
+    named = [str(option.value).rpartition(".")[2] for option in given if option.name == "model.optimizer"]
+    known = [name for name in named if name in CHOICES["model.optimizer"]]
+    return {"class_path": known[-1] if known else "AdamW", "init_args": {}}
+
+
+def _fits(hint: Any, value: Any) -> bool:
+    plain = plain_part(hint)
+    return plain is not None and takes(plain, value) is Answer.YES

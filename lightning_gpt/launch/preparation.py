@@ -1,0 +1,195 @@
+"""The second of three steps: data, network and Trainer are made, and all that is wrong with them is found at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Callback, Trainer
+
+from lightning_gpt.checkpoint import Record
+from lightning_gpt.errors import UserError, collecting
+from lightning_gpt.launch.checks import trainer_problems
+from lightning_gpt.launch.configuration import Configuration, quiet
+from lightning_gpt.launch.options import CHOICES
+from lightning_gpt.launch.program import version
+from lightning_gpt.machine import best_precision, keep_freed_memory, on_gpu
+from lightning_gpt.runs.resume import must_be_the_text
+from lightning_gpt.text import find_corpus
+from lightning_gpt.training import (
+    CharDataModule,
+    LanguageModel,
+    Overfitting,
+    SafeCheckpoints,
+    SampleText,
+    Schedule,
+    displays,
+    progress_bar,
+    savers,
+)
+
+
+@dataclass
+class Prepared:
+    """A run that can begin, or what stands in its way.
+
+    Attributes:
+        configuration: what it was made of.
+        problems: each in a line with its remedy; empty if the run can begin.
+        datamodule: its text, read as far as that goes; None if it could not be described.
+        model: its network; None as long as there are problems.
+        trainer: its Trainer; None as long as there are problems.
+        has_folder: whether the run is to lie in a folder of our making.
+    """
+
+    configuration: Configuration
+    problems: list[str] = field(default_factory=list)
+    datamodule: CharDataModule | None = None
+    model: LanguageModel | None = None
+    trainer: Trainer | None = None
+    has_folder: bool = False
+
+    def made(self) -> tuple[LanguageModel, CharDataModule, Trainer]:
+        """Returns what can begin.
+
+        Raises:
+            UserError: all the problems.
+        """
+        if self.problems:
+            raise UserError.of(self.problems)
+        assert self.model is not None and self.datamodule is not None and self.trainer is not None
+        return self.model, self.datamodule, self.trainer
+
+
+def prepare(
+    configuration: Configuration, callbacks: Sequence[Callback] = (), *, keeps_nothing: bool = False
+) -> Prepared:
+    """Makes data, network and Trainer as configured; finds what would stop the run, before it has a folder.
+
+    Args:
+        configuration: see `configure`.
+        callbacks: further ones for the Trainer.
+        keeps_nothing: of all callbacks take only these; no folder, no checkpoint, no display.
+    """
+    keep_freed_memory()
+    prepared = Prepared(configuration)
+    _choose_precision(prepared)
+    _find_value_problems(prepared)
+    with collecting(prepared.problems):
+        prepared.datamodule = data = _text(configuration)
+        data.prepare_data()
+        data.setup(configuration.stage)
+        configuration.config.data.corpus = data.corpus  # the stand-in, if it had to be taken
+    _find_network_problems(prepared)
+    if not prepared.problems:
+        with collecting(prepared.problems):
+            _make(prepared, callbacks, keeps_nothing)
+    return prepared
+
+
+def _choose_precision(prepared: Prepared) -> None:
+    """Leaves to the machine what the configuration leaves open."""
+    options = prepared.configuration.config.trainer
+    if options.precision is None:
+        options.precision = best_precision(options.accelerator)
+    elif str(options.precision).startswith("16") and not on_gpu(options.accelerator):
+        prepared.problems.append(
+            f"--trainer.precision {options.precision} needs a GPU, and this run is on the CPU: "
+            "take 32-true or bf16-mixed"
+        )
+
+
+def _find_value_problems(prepared: Prepared) -> None:
+    """Tries each part by itself, so that no fault hides another."""
+    config, problems = prepared.configuration.config, prepared.problems
+    problems += trainer_problems(config.trainer)
+    if (config.save_every_n_steps or 1) < 1:
+        problems.append(f"--save_every_n_steps must be at least 1, not {config.save_every_n_steps}")
+    with collecting(problems):
+        SampleText(**config.sample)
+    with collecting(problems):
+        Overfitting(**config.overfitting)
+    with collecting(problems):
+        Schedule(**config.model.schedule).check(config.trainer.max_steps)
+    recipe = _chosen(config.model.optimizer, "model.optimizer")
+    if recipe is not None:
+        with collecting(problems):
+            recipe(**config.model.optimizer.get("init_args", {})).check()
+
+
+def _find_network_problems(prepared: Prepared) -> None:
+    """Tries the network's sizes, also where the text has a fault of its own."""
+    config, data = prepared.configuration.config, prepared.datamodule
+    network = _chosen(config.model.network, "model.network")
+    if network is None:
+        return
+    vocab_size = len(data.prepared.vocabulary) if data is not None and data.prepared is not None else 1
+    sizes = config.model.network.get("init_args", {})
+    with collecting(prepared.problems):
+        LanguageModel(partial(network, **sizes)).blueprint(vocab_size, max(1, config.data.block_size))
+
+
+def _chosen(given: Any, option: str) -> Any:
+    """The class of ours that is chosen; None for one of the user's own."""
+    return CHOICES[option].get(given.class_path.rpartition(".")[2])
+
+
+def _text(configuration: Configuration) -> CharDataModule:
+    """The run's text, described but not read; if it was found beside a checkpoint, it is the one trained on."""
+    data = CharDataModule(**configuration.config.data)
+    found = configuration.found
+    if found is None or data.corpus != found.defaults.get("data.corpus"):
+        return data
+    assert configuration.saved is not None and configuration.checkpoint is not None
+    record = Record.of(configuration.saved, configuration.checkpoint)
+    corpus = find_corpus(data.corpus, data.data_dir, data.offline_corpus)
+    # before a byte of it is prepared: whoever sent the folder may have named any file of this machine
+    must_be_the_text(corpus.name, record.corpus_sha256, corpus.sha256(), "name a text by --data.corpus")
+    return data
+
+
+def _make(prepared: Prepared, callbacks: Sequence[Callback], keeps_nothing: bool) -> None:
+    """Makes the run's parts.
+
+    Raises:
+        UserError: what only the parts together can tell.
+    """
+    configuration = prepared.configuration
+    config, stage = configuration.config, configuration.stage
+    configuration.config_init = made = configuration.parser.instantiate_classes(config)
+    given = made.trainer
+    further = [*as_list(given.callbacks), *callbacks, SafeCheckpoints()]
+    options: dict[str, Any] = {"enable_checkpointing": False, "logger": False}
+    if stage == "fit" and not keeps_nothing:
+        saves = given.logger is not False and given.enable_checkpointing is not False
+        further += displays(configuration.command, version())
+        further += savers(made.save_every_n_steps) if saves else []
+        prepared.has_folder = given.logger in (None, True)
+        options = {} if saves else {"enable_checkpointing": False}
+        if prepared.has_folder:
+            options["logger"] = False  # until the run has its folder
+    bar = [] if keeps_nothing else progress_bar(given.enable_progress_bar)
+    further += bar
+    options["enable_progress_bar"] = bool(bar)
+    if not prepared.has_folder:
+        configuration.save_config_callback = None
+    try:
+        with quiet("lightning.pytorch.utilities.rank_zero"):  # the run's card says what is used
+            trainer = configuration.instantiate_trainer(callbacks=further, **options)
+    except (MisconfigurationException, ValueError, RuntimeError) as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+    if keeps_nothing:
+        trainer.callbacks = list(callbacks)  # type: ignore[attr-defined]
+    model, data = made.model, prepared.datamodule
+    assert data is not None
+    model.check(data, configuration.saved, configuration.checkpoint or "", fit=stage == "fit")
+    if configuration.saved is not None and stage == "fit" and config.resume != "never":
+        record = Record.of(configuration.saved, configuration.checkpoint or "")
+        must_be_the_text(data.corpus, record.corpus_sha256, data.tokens.sha256, "--resume never to begin anew")
+    prepared.model, prepared.trainer = model, trainer
+
+
+def as_list(value: Any) -> list[Any]:
+    """None, one thing or a list of them, as a list."""
+    return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]

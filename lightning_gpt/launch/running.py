@@ -1,0 +1,152 @@
+"""The third of three steps: what was prepared runs. Signals, locks and Lightning's own ways are put right here."""
+
+import os
+import shlex
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import seed_everything
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lightning_gpt.errors import UserError
+from lightning_gpt.files import held
+from lightning_gpt.launch.configuration import GO_ON_FROM, is_rank_zero, quiet
+from lightning_gpt.launch.preparation import Prepared
+from lightning_gpt.launch.program import program_name, tensorboard_name
+from lightning_gpt.machine import out_of_memory
+from lightning_gpt.runs import Run, new_version
+from lightning_gpt.runs.resume import goes_on_in, steps_done
+from lightning_gpt.terminal import styled
+from lightning_gpt.training import Board
+from lightning_gpt.training.module import NATS_PER_BIT
+
+TOO_LARGE = (
+    "out of memory: lower --data.batch_size (and raise --trainer.accumulate_grad_batches as much), "
+    "--data.block_size, or the network's n_layer and n_embd"
+)
+
+
+def run(prepared: Prepared) -> Run | None:
+    """Runs what was prepared; returns a fit's run, if it has a folder.
+
+    Raises:
+        UserError: the problems that were found, another process writes to the run's folder, or too little memory.
+        Interrupted: a signal stopped the run, and it was saved.
+        KeyboardInterrupt: it was not.
+    """
+    model, data, trainer = prepared.made()
+    configuration = prepared.configuration
+    stage, config = configuration.stage, configuration.config
+    with ExitStack() as stack:
+        stack.enter_context(signals_as_before())
+        stack.enter_context(quiet("lightning.pytorch.utilities.rank_zero"))
+        stack.enter_context(warnings.catch_warnings())
+        # from within Lightning 2.6.6, of a torch newer than it knows
+        warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)")
+        if prepared.has_folder:
+            trainer.logger = logger = _logger(prepared)
+            folder = Path(logger.log_dir)
+            if is_rank_zero() and not stack.enter_context(held(folder)):
+                raise UserError(f"{folder} is being written to by another run: wait for it, or begin a new one")
+        stack.enter_context(_answer_for_ranks(configuration.checkpoint))
+        seed_everything(config.seed_everything, workers=True, verbose=False)
+        begin = getattr(trainer, stage)
+        try:
+            predicted = begin(model=model, datamodule=data, ckpt_path=configuration.checkpoint, weights_only=True)
+        except SystemExit as stop:
+            if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns one into an exit without a word
+                raise KeyboardInterrupt from None
+            raise
+        except (MemoryError, RuntimeError) as error:
+            if out_of_memory(error):
+                raise UserError(TOO_LARGE) from error
+            raise
+    if stage == "predict" and predicted:  # a tensor (B, T) of nats for each batch
+        total, targets = sum(batch.sum().item() for batch in predicted), len(data.val_ids) - 1
+        print(f"{targets:,} held-out characters, {total / targets:.4f} nats each")
+    if not prepared.has_folder:
+        return None
+    assert trainer.log_dir is not None
+    if trainer.is_global_zero:
+        _say_what_came_of_it(prepared)
+    return Run(trainer.log_dir)
+
+
+def _logger(prepared: Prepared) -> Board:
+    """Makes TensorBoard's logger in the run's folder: a new version, or the one that its own last.ckpt goes on in.
+
+    Raises:
+        UserError: no folder can be made.
+    """
+    configuration = prepared.configuration
+    home, checkpoint = configuration.home, configuration.checkpoint
+    options: dict[str, Any] = {"default_hp_metric": False}
+    folder = goes_on_in(checkpoint, home) if checkpoint is not None else None
+    if folder is not None:
+        assert configuration.saved is not None and checkpoint is not None
+        # what was logged after the checkpoint will be logged again
+        options |= {"version": folder.name, "purge_step": steps_done(configuration.saved, checkpoint)}
+        warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # as intended
+    elif is_rank_zero():
+        options["version"] = new_version(home).name
+    return Board(home.parent, name=home.name, **options)
+
+
+@contextmanager
+def _answer_for_ranks(checkpoint: Path | None) -> Iterator[None]:
+    """Lets ranks that Lightning starts by the same command line know what the first one was told to go on from."""
+    before = os.environ.get(GO_ON_FROM)
+    if checkpoint is not None:
+        os.environ[GO_ON_FROM] = str(checkpoint)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(GO_ON_FROM, None)
+        else:
+            os.environ[GO_ON_FROM] = before
+
+
+@contextmanager
+def signals_as_before() -> Iterator[None]:
+    """Gives every signal its handler back when the block ends; Lightning leaves some of its own."""
+    if threading.current_thread() is not threading.main_thread():  # only that one may set any
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None and signal.getsignal(number) != handler:
+                signal.signal(number, handler)
+
+
+def _say_what_came_of_it(prepared: Prepared) -> None:
+    """Prints the best loss, where it is saved, and what to do with it."""
+    _, data, trainer = prepared.made()
+    config = prepared.configuration.config
+    best = next((c for c in trainer.checkpoint_callbacks if c.monitor == "val/loss"), None)  # type: ignore[attr-defined]
+    if not (isinstance(best, ModelCheckpoint) and best.best_model_path):
+        return
+    assert best.best_model_score is not None
+    loss, path, program = (
+        float(best.best_model_score),
+        shlex.quote(os.path.relpath(best.best_model_path)),
+        program_name(),
+    )
+    prompt = next((f" --prompt {shlex.quote(p)}" for p in config.sample.prompts or [] if p.strip()), "")
+    print(
+        f"{styled(f'best val/loss {loss:.4f}', 'bold', 'green')} nats per character "
+        f"({loss / NATS_PER_BIT:.3f} bits) on {data.tokens.corpus}\n"
+        f"  saved in     {path}\n"
+        f"  validate     {program} validate --ckpt_path {path}\n"
+        f"  write text   {program} generate --ckpt_path {path}{prompt}\n"
+        f"  look at it   {tensorboard_name()} --logdir {shlex.quote(str(config.runs_dir))}\n"
+        f"  mail it      {program} report --ckpt_path {path}"
+    )

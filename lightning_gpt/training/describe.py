@@ -1,0 +1,76 @@
+"""Describes a run before its first step: its card, its hyperparameters, its work. Trains nothing."""
+
+import torch
+from lightning.pytorch import Trainer
+from torch.utils.flop_counter import FlopCounterMode
+
+from lightning_gpt import machine
+from lightning_gpt.training.module import LanguageModel
+
+PLAIN = ("vocab_size", "block_size", "dropout")
+Card = tuple[tuple[str, str], ...]
+
+
+def card(trainer: Trainer, module: LanguageModel) -> Card:
+    """The run's card as rows of (head, text); a row without a head goes on with the one above."""
+    assert module.net is not None
+    data, tokens, net = module.data, module.data.tokens, module.net
+    shown = [name for name in net.sizes if name.startswith("n_") or name in ("block_size", "dropout")]
+    sizes = ", ".join(f"{name} {net.sizes[name]}" for name in shown)  # config.yaml has the rest
+    parameters = sum(p.numel() for p in net.parameters())
+    device = trainer.strategy.root_device
+    where = f"{trainer.world_size} x {device.type}" if trainer.world_size > 1 else device.type
+    slower = "bf16" in str(trainer.precision) and not machine.gains_by_bf16(device.type)
+    remark = " (32-true is faster here)" if slower else ""
+    return (
+        ("text", f"{tokens.corpus}: {len(tokens.ids):,} characters, {len(tokens.vocabulary)} distinct"),
+        ("", f"SHA-256 {tokens.sha256}"),
+        *(("", done) for done in tokens.remarks),
+        ("", f"{len(data.train_ids):,} to train on, {len(data.val_ids):,} held out"),
+        ("network", f"{type(net).__name__}: {parameters:,} parameters ({sizes})"),
+        (
+            "run",
+            f"steps {trainer.global_step:,} to {trainer.max_steps:,}, {data.batch_size} blocks each, "
+            f"on {where} in {trainer.precision}{remark}",
+        ),
+        ("folder", str(trainer.log_dir)),
+    )
+
+
+def provenance(command: str, version: str) -> Card:
+    """Rows for a card that is saved: the machine, what was typed, and the code that ran."""
+    return (("machine", str(machine.describe())), ("command", command), ("code", version))
+
+
+def hyperparameters(trainer: Trainer, module: LanguageModel) -> dict[str, int | float | str]:
+    """Everything that was chosen for the run, in single values by which runs can be compared."""
+    data, recipe = module.data, module.optimizer_recipe
+    net = module.blueprint(*data.sizes)
+    chosen = {
+        "network": type(net).__name__,
+        # those that every network of its kind has come first in a table that is sorted by name
+        **{x if x.startswith("n_") or x in PLAIN else f"network.{x}": size for x, size in net.sizes.items()},
+        "parameters": sum(p.numel() for p in net.parameters()),
+        "optimizer": type(recipe).__name__,
+        **{f"optimizer.{name}": value for name, value in vars(recipe).items()},
+        **{f"schedule.{name}": value for name, value in vars(module.schedule).items()},
+        "corpus": data.tokens.corpus,
+        "train_fraction": data.train_fraction,
+        "noise": data.noise,
+        "batch_size": data.batch_size * trainer.world_size * trainer.accumulate_grad_batches,
+        "max_steps": trainer.max_steps,
+        "trainer.gradient_clip_val": trainer.gradient_clip_val,
+        "precision": trainer.precision,
+        "seed": data.seed,
+    }
+    return {name: x if isinstance(x, int | float) else str(x) for name, x in chosen.items()}
+
+
+def flops_per_token(module: LanguageModel) -> float:
+    """Floating-point operations of the network's matrix products, forward and backward, per token."""
+    net = module.blueprint(*module.data.sizes)
+    with torch.device("meta"):
+        ids = torch.zeros(net.n_member, net.block_size, dtype=torch.long)
+    with FlopCounterMode(display=False) as counter:
+        net(ids).sum().backward()
+    return counter.get_total_flops() / ids.numel()

@@ -1,0 +1,76 @@
+"""Writes result.json, what a run has come to, into its folder. What it says: see `lightning_gpt.runs.result`."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from lightning_gpt.runs.result import Result, Validation
+from lightning_gpt.training.describe import Card, card, provenance
+from lightning_gpt.training.module import LanguageModel
+from lightning_gpt.training.progress import Speed
+
+
+class ResultFile(Callback):
+    """Replaces result.json when a fit begins, after each validation, and when it has come to its own end.
+
+    Needs a logger, whose folder is the run's; without one it writes nothing.
+
+    Args:
+        speed: the callback that measures it.
+        command: what was typed to begin the run.
+        version: of the code that runs.
+    """
+
+    def __init__(self, speed: Speed, command: str = "", version: str = "") -> None:
+        self.speed = speed
+        self.command = command
+        self.version = version
+        self.validations: tuple[Validation, ...] = ()
+        self._card: Card = ()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keeps the validations in the checkpoint: a resumed run has those up to it, and no others."""
+        return {"validations": [asdict(validation) for validation in self.validations]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """See `state_dict`."""
+        self.validations = tuple(Validation(**values) for values in state_dict["validations"])
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Writes the card."""
+        assert isinstance(pl_module, LanguageModel)
+        self._card = card(trainer, pl_module) + provenance(self.command, self.version)
+        self._write(trainer, pl_module)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Adds the validation, unless it is a sanity check."""
+        if trainer.state.fn != "fit" or trainer.sanity_checking:
+            return
+        metrics = trainer.callback_metrics
+        nats, per_char, per_byte = (
+            float(metrics[f"val/{name}"]) for name in ("loss", "bits_per_char", "bits_per_byte")
+        )
+        validation = Validation(trainer.global_step, nats, per_char, per_byte, self.speed.training_seconds)
+        self.validations = (*self.validations, validation)
+        self._write(trainer, pl_module)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Says that the run has finished; its last checkpoint is saved by now."""
+        self._write(trainer, pl_module, finished=True)
+
+    def _write(self, trainer: Trainer, module: LightningModule, finished: bool = False) -> None:
+        if not trainer.is_global_zero or not trainer.loggers or trainer.log_dir is None:
+            return
+        folder = Path(trainer.log_dir)
+        saved = {name: f"checkpoints/{name}.ckpt" for name in ("best", "last")}
+        Result(
+            finished=finished,
+            max_steps=trainer.max_steps,
+            parameters=sum(p.numel() for p in module.parameters()),
+            chars_per_s=self.speed.median,
+            validations=self.validations,
+            checkpoints={name: path for name, path in saved.items() if (folder / path).is_file()},
+            card=self._card,
+        ).write(folder)
