@@ -45,9 +45,7 @@ def is_number(value: Any) -> bool:
 
 def is_part(value: Any) -> bool:
     """Whether this is a number of batches, or a share of them; or left to Lightning."""
-    if value is None:
-        return True
-    return value >= 1 if isinstance(value, int) else 0.0 < value <= 1.0
+    return value is None or 0.0 < value <= 1.0 or (value > 1.0 and value % 1.0 == 0.0)
 
 
 def are_devices(value: Any) -> bool:

@@ -36,7 +36,7 @@ class WholeConfig(SaveConfigCallback):
         """Replaces the file; Lightning calls this on rank 0 when the run is set up."""
         assert trainer.log_dir is not None
         with replacing(Path(trainer.log_dir) / FILE) as file:
-            file.write(self.parser.dump(self.config, skip_none=False).encode())
+            file.write(self.parser.dump(self.config, skip_unset=False).encode())
 
 
 class Configuration(LightningCLI):
@@ -74,6 +74,7 @@ class Configuration(LightningCLI):
                 seed_everything_default=1337,
                 parser_kwargs={"exit_on_error": False, "prog": f"lightning-gpt {stage}"},
                 auto_configure_optimizers=False,
+                load_from_checkpoint_support=False,  # a checkpoint's record says what it holds
             )
 
     def _look_ahead(self, args: list[str]) -> None:
@@ -171,7 +172,7 @@ class Configuration(LightningCLI):
 
     def differences(self, folder_config: Mapping[str, Any]) -> list[str]:
         """Lists what another run was configured otherwise."""
-        mine = yaml.safe_load(self.parser.dump(self.config, skip_none=False))
+        mine = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
         theirs = dict(folder_config)
         data = theirs.get("data")
         if isinstance(data, Mapping) and data.get("corpus") == mine["data"]["offline_corpus"]:

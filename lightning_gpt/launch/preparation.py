@@ -157,7 +157,7 @@ def _make(prepared: Prepared, callbacks: Sequence[Callback], keeps_nothing: bool
     """
     configuration = prepared.configuration
     config, stage = configuration.config, configuration.stage
-    configuration.config_init = made = configuration.parser.instantiate_classes(config)
+    configuration.config_init = made = configuration.parser.instantiate(config)
     given = made.trainer
     further = [*as_list(given.callbacks), *callbacks, SafeCheckpoints()]
     options: dict[str, Any] = {"enable_checkpointing": False, "logger": False}
