@@ -56,11 +56,14 @@ ladder: setup ## train the lecture's seven rungs: table, picture and curves in r
 tensorboard: setup ## watch the runs at http://localhost:6006 (PORT=)
 	@$(BIN)/tensorboard --logdir runs --port $(PORT) --samples_per_plugin text=1000,images=200
 
+# a worker a core; when one has nothing left it takes tests from another
+WORKERS := -n auto --maxprocesses 8 --dist worksteal
+
 test: setup ## the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 test-slow: setup ## the tests that take minutes: kills for every rung, several nodes, 20,000 steps
-	@$(BIN)/python -m pytest -m slow $(ARGS)
+	@$(BIN)/python -m pytest -m slow $(WORKERS) $(ARGS)
 
 test-browser: setup ## the tests that look at TensorBoard and the report in Chromium: pictures in screenshots/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'

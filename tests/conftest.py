@@ -1,15 +1,33 @@
-"""A small text, a way to type commands, and one run that several tests look at."""
+"""A small text, a shell to type commands into, and one run that several tests look at.
 
+A command runs in the test's own process: the interpreter's start and its imports, of 3 to 5 s, are paid once a worker.
+A process of its own (`shell.process`, `shell.start`) is for what only a process shows: signals, ranks, a full disk,
+and for each command that it starts at all.
+"""
+
+import fcntl
+import io
+import logging
 import os
+import random
+import signal
 import subprocess
 import sys
+import warnings
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from unittest import mock
 
+os.environ["OMP_NUM_THREADS"] = "1"  # the networks here are tiny, and a busy machine makes threads wait for each other
+
+import numpy as np
 import pytest
 import torch
+from budget import Budget
+
+from lightning_gpt.cli import main
 
 ROOT = Path(__file__).parent.parent
-torch.set_num_threads(1)  # the networks here are tiny, and a busy machine makes threads wait for each other
 
 TEXT = (
     "Shall I compare thee to a summer's day?\nThou art more lovely and more temperate:\n"
@@ -22,6 +40,52 @@ TINY = [
     "--trainer.accelerator=cpu", "--trainer.precision=32-true", "--sample.max_new_tokens=20",
 ]  # fmt: skip
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+def pytest_configure(config):
+    config.pluginmanager.register(Budget())
+
+
+@contextmanager
+def restored():
+    """What a command may change of its process is afterwards as it was, so that no test depends on those before it."""
+    loggers = [logging.root, *map(logging.getLogger, list(logging.root.manager.loggerDict))]
+    levels = [logger.level for logger in loggers]
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}  # Lightning keeps SIGTERM's after a fit
+    draws = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    folder, threads = Path.cwd(), torch.get_num_threads()
+    with mock.patch.dict(os.environ), mock.patch.object(sys, "argv", sys.argv[:]), warnings.catch_warnings():
+        try:
+            yield
+        finally:
+            os.chdir(folder)
+            torch.set_num_threads(threads)
+            random.setstate(draws[0])
+            np.random.set_state(draws[1])
+            torch.set_rng_state(draws[2])
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def _restored():
+    with restored():
+        yield
+
+
+class Stream(io.TextIOWrapper):
+    """A pipe's end as a program sees it: bytes, no terminal."""
+
+    def __init__(self, text=""):
+        super().__init__(io.BytesIO(text.encode()), encoding="utf-8")
+
+    def written(self):
+        self.flush()
+        return self.buffer.getvalue().decode()
+
 
 class Shell:
     """Types `lightning-gpt …` into a shell that stands in one folder."""
@@ -31,9 +95,26 @@ class Shell:
 
     def environment(self, **more):
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("LIGHTNING_GPT", "SLURM", "PL_"))}
-        return {**kept, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", **more}
+        return {**kept, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", **more}
 
-    def start(self, *args, **more):
+    def __call__(self, *args, stdin="", status=0, **more):
+        """In this process."""
+        out, err, args = Stream(), Stream(), [str(arg) for arg in args]
+        with restored(), redirect_stdout(out), redirect_stderr(err), mock.patch.object(sys, "stdin", Stream(stdin)):
+            os.environ.clear()
+            os.environ.update(self.environment(**more))
+            os.chdir(self.folder)
+            sys.argv = [str(ROOT / "lightning_gpt" / "__main__.py"), *args]
+            try:
+                returned = main(args)
+            except SystemExit as end:
+                returned = end.code or 0
+        done = subprocess.CompletedProcess(args, returned, out.written(), err.written())
+        assert done.returncode == status, f"{args}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def start(self, *args, start_new_session=False, preexec_fn=None, **more):
+        """In a process of its own, which is the caller's to end."""
         return subprocess.Popen(
             [sys.executable, "-m", "lightning_gpt", *map(str, args)],
             cwd=self.folder,
@@ -42,9 +123,12 @@ class Shell:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            start_new_session=start_new_session,
+            preexec_fn=preexec_fn,
         )
 
-    def __call__(self, *args, stdin="", status=0, **more):
+    def process(self, *args, stdin="", status=0, **more):
+        """In a process of its own, to its end."""
         process = self.start(*args, **more)
         out, err = process.communicate(stdin, timeout=170)
         assert process.returncode == status, f"{args}\n{out}\n{err}"
@@ -58,12 +142,23 @@ def shell(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory):
-    """A shell whose folder holds one finished run of the tiny network; not to be written to."""
-    folder = tmp_path_factory.mktemp("trained")
-    (folder / "text.txt").write_text(TEXT)
-    shell = Shell(folder)
-    shell.log = shell("fit", "--data.corpus=text.txt", *TINY)
+def trained(tmp_path_factory, worker_id):
+    """A shell whose folder holds one finished run of the tiny network, made once for all workers; not to be written to.
+
+    Its fit is the one that is a process of its own to its natural end.
+    """
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "trained"
+    folder.mkdir(exist_ok=True)
+    shell, out, err = Shell(folder), folder / "stdout", folder / "stderr"
+    with open(folder.with_suffix(".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not err.exists():
+            (folder / "text.txt").write_text(TEXT)
+            done = shell.process("fit", "--data.corpus=text.txt", *TINY)
+            out.write_text(done.stdout)
+            err.write_text(done.stderr)
+    shell.log = subprocess.CompletedProcess([], 0, out.read_text(), err.read_text())
     shell.run = folder / "runs" / "gpt" / "version_0"
     shell.best = shell.run / "checkpoints" / "best.ckpt"
     shell.last = shell.run / "checkpoints" / "last.ckpt"

@@ -1,4 +1,4 @@
-"""The commands end to end, each typed into a process of its own."""
+"""The commands end to end."""
 
 import re
 import signal
@@ -107,7 +107,7 @@ def test_two_processes_are_one_with_twice_the_batch(shell):
     recipe = ["--data.corpus=text.txt", *TINY, "--model.optimizer.lr=0.01"]
     out = shell("fit", *recipe, "--name=one", "--data.batch_size=4").stdout
     two = ["--name=two", "--data.batch_size=2", "--trainer.strategy=ddp", "--trainer.devices=2"]
-    both = shell("fit", *recipe, *two).stdout
+    both = shell.process("fit", *recipe, *two).stdout
     # sums of the same fp32 numbers in another order
     for one, other in zip(val_losses(out), val_losses(both), strict=True):
         assert other == pytest.approx(one, abs=2e-4)

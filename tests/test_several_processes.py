@@ -24,7 +24,7 @@ def losses(out):
 
 def test_two_hundred_steps_of_two_processes(shell):
     one = shell("fit", *RECIPE, "--name=one").stdout
-    two = shell("fit", *RECIPE, *TWO, "--name=two").stdout
+    two = shell.process("fit", *RECIPE, *TWO, "--name=two").stdout
     assert losses(two) == pytest.approx(losses(one), abs=2e-4) and len(losses(one)) == 2  # fp32 sums in another order
     assert two.count("best val/loss") == two.count("text     text.txt") == two.count("step    100") == 1
     assert [path.name for path in (shell.folder / "runs/two").iterdir()] == ["version_0"]
@@ -37,11 +37,7 @@ def test_two_hundred_steps_of_two_processes(shell):
 @pytest.mark.parametrize("to_all", [True, False], ids=["as Ctrl-C, to all", "to the first alone"])
 def test_both_stop_at_the_same_step(shell, to_all):
     recipe = [*RECIPE, *TWO, "--trainer.max_steps=100000", "--name=two"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lightning_gpt", "fit", *recipe],
-        cwd=shell.folder, env=shell.environment(), text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        start_new_session=True,
-    )  # fmt: skip
+    process = shell.start("fit", *recipe, start_new_session=True)
     for line in process.stdout:
         if line.startswith("step "):
             break

@@ -1,3 +1,8 @@
+import functools
+import os
+import sys
+
+import argcomplete
 import pytest
 
 
@@ -15,11 +20,29 @@ import pytest
         ("lightning-gpt compare --dev", {"--device"}, set()),
     ],
 )
-def test_what_the_shell_is_offered(shell, line, offered, not_offered):
-    answer = shell.folder / "answer"
-    shell(
-        _ARGCOMPLETE="1", COMP_LINE=line, COMP_POINT=str(len(line)), COMP_TYPE="9",
-        _ARGCOMPLETE_STDOUT_FILENAME=str(answer), _ARGCOMPLETE_SUPPRESS_SPACE="1", _ARGCOMPLETE_IFS="\n",
-    )  # fmt: skip
-    given = {word.strip() for word in answer.read_text().split("\n")}
+def test_what_the_shell_is_offered(shell, monkeypatch, line, offered, not_offered):
+    """In this process, which argcomplete must not end, and whose descriptor 9 is not for its complaints."""
+    monkeypatch.setattr(argcomplete, "autocomplete", functools.partial(argcomplete.autocomplete, exit_method=sys.exit))
+    monkeypatch.setattr(os, "fdopen", refuse)
+    parser = argcomplete.finders.IntrospectiveArgumentParser  # jsonargparse replaces a method of it
+    monkeypatch.setattr(parser, "parse_known_args", parser.parse_known_args)
+    given = answer(shell, shell, line)
     assert offered <= given and not not_offered & given, given
+
+
+def test_a_shell_is_answered_by_the_program_itself(shell):
+    assert "--temperature" in answer(shell, shell.process, "lightning-gpt generate --te")
+
+
+def refuse(*_):
+    raise OSError
+
+
+def answer(shell, call, line):
+    """The words that the shell is offered after this line."""
+    file = shell.folder / "answer"
+    call(
+        _ARGCOMPLETE="1", COMP_LINE=line, COMP_POINT=str(len(line)), COMP_TYPE="9",
+        _ARGCOMPLETE_STDOUT_FILENAME=str(file), _ARGCOMPLETE_SUPPRESS_SPACE="1", _ARGCOMPLETE_IFS="\n",
+    )  # fmt: skip
+    return {word.strip() for word in file.read_text().split("\n")}
