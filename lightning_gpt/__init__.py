@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from lightning_gpt.errors import UserError
     from lightning_gpt.generation import TrainedGPT, load
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["TrainedGPT", "UserError", "load"]
 
 
