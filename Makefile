@@ -9,7 +9,7 @@ PROMPT  ?=
 PORT    ?= 6006
 RESUME  ?= ask
 
-# the recipe for this machine; asked only by the targets that need it, when torch is there
+# the recipe for this machine: asked for only by the targets that need it, once torch is there
 RECIPE   = $(or $(CONFIG),$(shell $(BIN)/python -c 'import torch; print("configs/gpu.yaml" if torch.accelerator.is_available() else "configs/cpu.yaml")'))
 CONFIGS  = $(addprefix --config ,$(RECIPE))
 
@@ -21,9 +21,9 @@ export PROMPT
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 	@echo
-	@echo 'variables: CONFIG="configs/x.yaml"  ARGS="--trainer.max_steps 500"  PROMPT="ROMEO:"  PORT=6006'
+	@echo 'variables: CONFIG=configs/cpu-fast.yaml  ARGS="--trainer.max_steps 500"  PROMPT="ROMEO:"  RESUME=auto  PORT=6006'
 
-setup: $(VENV)/.done ## make .venv and install the package with pinned versions
+setup: $(VENV)/.done ## make .venv and install the package, with pinned versions
 
 $(VENV)/.done: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "lightning-gpt needs Python 3.10 or newer: make setup PYTHON=python3.12")'
@@ -31,10 +31,10 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-data: setup ## fetch Tiny Shakespeare and check it (train does it too)
+data: setup ## fetch Tiny Shakespeare and check it (train does so too)
 	@$(BIN)/lightning-gpt data $(ARGS)
 
-train: setup ## train, or go on after an interruption: CONFIG= a recipe, ARGS= any option, RESUME=auto: unasked
+train: setup ## train, or go on with an interrupted run: CONFIG=, ARGS=, RESUME=auto goes on without asking
 	@$(BIN)/lightning-gpt fit $(CONFIGS) --resume $(RESUME) $(ARGS)
 
 validate: setup ## the exact loss of the newest run's best checkpoint
@@ -43,7 +43,7 @@ validate: setup ## the exact loss of the newest run's best checkpoint
 generate: setup ## write text with the newest run's best checkpoint: PROMPT=, ARGS=
 	@$(BIN)/lightning-gpt generate --ckpt_path best $(if $(PROMPT),--prompt "$$PROMPT") $(ARGS)
 
-report: setup ## the newest run on one page of HTML that can be mailed
+report: setup ## the newest run on one page of HTML, to look at or to mail
 	@$(BIN)/lightning-gpt report --ckpt_path best $(ARGS)
 
 doctor: setup ## do text, recipe and machine suit each other, and how long will it take: CONFIG=, ARGS=
@@ -52,7 +52,7 @@ doctor: setup ## do text, recipe and machine suit each other, and how long will 
 ladder: setup ## train the lecture's seven rungs: table, picture and curves in runs/ladder
 	@$(BIN)/lightning-gpt ladder $(ARGS)
 
-# text=0 would mean all of them to the manual and none of them to the data server
+# text=0 means all of them by the manual, and none of them to the data server
 tensorboard: setup ## watch the runs at http://localhost:6006 (PORT=)
 	@$(BIN)/tensorboard --logdir runs --port $(PORT) --samples_per_plugin text=1000,images=200
 
@@ -65,7 +65,7 @@ test: setup ## the tests
 test-slow: setup ## the tests that take minutes: kills for every rung, several nodes, 20,000 steps
 	@$(BIN)/python -m pytest -m slow $(WORKERS) $(ARGS)
 
-test-browser: setup ## the tests that look at TensorBoard and the report in Chromium: pictures in screenshots/
+test-browser: setup ## the tests of TensorBoard and the report in Chromium, with pictures in screenshots/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
 	@$(BIN)/python -m pytest -m browser -rs $(ARGS)
 
@@ -75,12 +75,12 @@ bench: setup ## measure this project beside a plain PyTorch loop, about 15 minut
 bench-long: setup ## the recipes of 10 and of 60 minutes
 	@$(BIN)/lightning-gpt bench --measure long $(ARGS)
 
-check: setup ## format, lint, types, tests
+check: setup ## format, lint, types, tests: what must pass before a commit
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(MAKE) --no-print-directory test
 
-clean: ## remove the environment and caches; runs and data stay
+clean: ## remove .venv and caches; runs and data stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache *.egg-info
 	find lightning_gpt tests -name __pycache__ -prune -exec rm -rf {} +

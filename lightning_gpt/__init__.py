@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lightning_gpt.runs import Run, load
     from lightning_gpt.training import TRAINER_DEFAULTS, AdamW, CharDataModule, LanguageModel, Muon, Schedule, callbacks
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # torch takes a second to import and Lightning two more: whoever only asks for the version should not wait for them
 _ROOMS = {
