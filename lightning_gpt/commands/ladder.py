@@ -16,7 +16,7 @@ from lightning_gpt.commands.texts import RunText
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.generation import load
-from lightning_gpt.ladder import RUNGS, OneHead
+from lightning_gpt.ladder import RUNGS, SingleHeadGPT
 from lightning_gpt.ladder.maps import attention_maps
 from lightning_gpt.pictures import draw_attention, draw_ladder, png
 from lightning_gpt.runs import logged, newest_last, run_config
@@ -140,7 +140,7 @@ def report(recipes: dict[int, Path], folder: Path) -> None:
         assert last is not None
         curves[config.stem] = val_curve(last)
         data = run_config(last.parent.parent)["data"]
-        if RUNGS[number - 1].network is OneHead:
+        if RUNGS[number - 1].network is SingleHeadGPT:
             keep(folder / "attention.png", png(attention_map(last)))
     table = markdown(rows)
     text = io.StringIO(newline="")

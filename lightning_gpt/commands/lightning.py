@@ -25,7 +25,7 @@ from lightning_gpt.commands.programs import command, program_name, tensorboard_n
 from lightning_gpt.commands.resume import differences, unfinished
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import held
-from lightning_gpt.ladder import RUNGS
+from lightning_gpt.ladder import NETWORKS
 from lightning_gpt.machine import best_precision, keep_freed_memory, on_gpu
 from lightning_gpt.runs import find_checkpoint, new_version, run_config, run_folder
 from lightning_gpt.terminal import styled
@@ -116,8 +116,8 @@ class RunCLI(LightningCLI):
         assert isinstance(args, list)
         if completion.wanted():
             self._subcommand_parsers[self.only].parse_args([])  # which answers the shell
-        choices: list[type] = [*(rung.network for rung in RUNGS), AdamW, Muon]
-        known = [name for choice in choices for name in inspect.signature(choice).parameters]
+        known = [name for network in NETWORKS for name in network.size_names()]
+        known += [name for recipe in (AdamW, Muon) for name in inspect.signature(recipe).parameters]
         self.config = parse(parser, args, [*(a.dest for a in self._subcommand_parsers[self.only]._actions), *known])
         options = self.config[self.only]
         if options.name in ("", ".", "..") or Path(options.name).name != options.name:

@@ -25,7 +25,6 @@ from lightning_gpt.training.datamodule import CharDataModule
 from lightning_gpt.training.optimizer import AdamW, OptimizerRecipe
 from lightning_gpt.training.schedule import Schedule
 
-PLAIN = ("vocab_size", "block_size", "dropout")
 NATS_PER_BIT = 0.6931471805599453  # ln 2
 
 
@@ -161,8 +160,8 @@ class LanguageModel(LightningModule):
             net = self.make_checked(data)
         chosen = {
             "network": type(net).__name__,
-            # those that every network of its kind has come first in a table that is sorted by name
-            **{x if x.startswith("n_") or x in PLAIN else f"network.{x}": size for x, size in net.sizes.items()},
+            # the main sizes come first in a table that is sorted by name: the options' names have a prefix
+            **{x if x in net.config.main() else f"network.{x}": size for x, size in net.sizes.items()},
             "parameters": sum(p.numel() for p in net.parameters()),
             "optimizer": type(recipe).__name__,
             **{f"optimizer.{name}": value for name, value in vars(recipe).items()},

@@ -139,8 +139,8 @@ class RunLog(Callback):
         self._since = time.perf_counter()
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
         data, tokens, net = pl_module.data, pl_module.data.tokens, pl_module.net
-        shown = [name for name in net.sizes if name.startswith("n_") or name in ("block_size", "dropout")]
-        sizes = ", ".join(f"{name} {net.sizes[name]}" for name in shown)  # config.yaml has the rest
+        # the text's line says vocab_size, config.yaml the options
+        sizes = ", ".join(f"{name} {size}" for name, size in net.config.main().items() if name != "vocab_size")
         parameters = sum(p.numel() for p in net.parameters())
         device = trainer.strategy.root_device
         where = f"{trainer.world_size} x {device.type}" if trainer.world_size > 1 else device.type
