@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from jsonargparse import get_loader, set_loader
 from jsonargparse.typing import PositiveInt
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
@@ -26,6 +27,7 @@ from lightning_gpt.commands.resume import differences, unfinished
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import held
 from lightning_gpt.ladder import NETWORKS
+from lightning_gpt.ladder.aliases import modernised_config
 from lightning_gpt.machine import best_precision, keep_freed_memory, on_gpu
 from lightning_gpt.runs import find_checkpoint, new_version, run_config, run_folder
 from lightning_gpt.terminal import styled
@@ -60,6 +62,7 @@ TRAINER_DEFAULTS: dict[str, Any] = {
 }
 
 
+YAML = get_loader("yaml")
 NEEDS_CHECKPOINT = "{} needs a checkpoint: --ckpt_path best, last, or a path to a .ckpt file"
 
 
@@ -68,6 +71,7 @@ class RunCLI(LightningCLI):
 
     def __init__(self, subcommand: str, args: list[str]) -> None:
         self.only = subcommand
+        set_loader("yaml", load_yaml, (yaml.YAMLError,))
         super().__init__(
             LanguageModel,
             CharDataModule,
@@ -290,7 +294,7 @@ class RunCLI(LightningCLI):
     def differences(self, folder: Path) -> list[str]:
         """What the run in `folder` was configured otherwise."""
         mine = yaml.safe_load(self.parser.dump(self.config, skip_none=False))[self.only]
-        theirs = run_config(folder)
+        theirs = modernised_config(run_config(folder))
         if theirs["data"]["corpus"] == mine["data"]["offline_corpus"]:  # it had to take the stand-in
             theirs["data"]["corpus"] = mine["data"]["corpus"]
         return differences(theirs, mine, vars(self._subcommand_parsers[self.only].get_defaults().as_flat()))
@@ -327,6 +331,12 @@ class RunCLI(LightningCLI):
 def run(subcommand: str, args: list[str]) -> None:
     """Runs fit, validate, test or predict with the command line's arguments."""
     RunCLI(subcommand, args).start()
+
+
+def load_yaml(text: str) -> Any:
+    """Loads YAML as jsonargparse does; a network of version 0.1 gets its names of today."""
+    value = YAML(text)
+    return modernised_config(value) if isinstance(value, dict) else value
 
 
 def is_rank_zero() -> bool:

@@ -31,9 +31,9 @@ def modernised_key(key: str) -> str:
 def modernised_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Translates the network of a run's configuration, as a YAML file holds it; all else is passed on."""
     model = config.get("model")
-    if not isinstance(model, Mapping):
+    if not isinstance(model, Mapping) or "network" not in model:
         return dict(config)
-    network = model.get("network")
+    network = model["network"]
     if isinstance(network, str):
         network, _ = modernised(network, {})
     elif isinstance(network, Mapping) and isinstance(network.get("class_path"), str):

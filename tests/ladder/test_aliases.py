@@ -1,7 +1,9 @@
 """Checkpoints and configurations of version 0.1 are understood."""
 
 import pytest
+import torch
 
+from lightning_gpt import checkpoint
 from lightning_gpt.ladder import NETWORKS, aliases
 from lightning_gpt.ladder.aliases import modernised, modernised_config, modernised_key
 
@@ -74,6 +76,30 @@ def test_a_configuration_is_translated_and_all_else_is_passed_on():
     assert modernised_config(short) == {"model": {"network": "LayerNormGPT"}}
 
 
-@pytest.mark.parametrize("config", [{}, {"model": None}, {"model": {}}, {"model": {"network": {"class_path": 3}}}])
+@pytest.mark.parametrize(
+    "config", [{}, {"model": None}, {"model": {"compile": True}}, {"model": {"network": {"class_path": 3}}}]
+)
 def test_a_configuration_without_a_network_is_passed_on(config):
-    assert modernised_config(config).get("model", {}) in (None, {**(config.get("model") or {}), "network": None}, config.get("model"), {})
+    assert modernised_config(config) == config
+
+
+@pytest.mark.parametrize("old", ["Residual", "ModernGPT"])
+def test_an_old_checkpoint_is_read(tmp_path, old):
+    name, sizes = modernised(old, OLD_SIZES[old])
+    net = BY_NAME[name](3, 8, **sizes).eval()
+    weights = net.state_dict()
+    mix = "mix" if old == "Residual" else "projection"  # rungs 8 and 9 called it so already
+    names = {key: key.replace("attention.projection", f"attention.{mix}").replace(".fc.", ".layer.") for key in weights}
+    record = {
+        "format": 1, "network": old, "sizes": {"vocab_size": 3, "block_size": 8, **OLD_SIZES[old]}, "vocabulary": "abc",
+        "corpus": "abc.txt", "corpus_sha256": "0" * 64, "corpus_length": 99,
+    }  # fmt: skip
+    path = tmp_path / "old.ckpt"
+    torch.save({"lightning_gpt": record, "state_dict": {f"net.{names[key]}": w for key, w in weights.items()}}, path)
+    saved = checkpoint.read(path)
+    found = checkpoint.Record.of(saved, path)
+    checkpoint.must_hold(saved, net, path)
+    twin = found.build({key.removeprefix("net."): w for key, w in saved["state_dict"].items()})
+    assert type(twin) is type(net) and twin.config == net.config
+    ids = torch.randint(3, (2, 8))
+    assert torch.equal(twin(ids), net(ids))
