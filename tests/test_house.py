@@ -24,7 +24,8 @@ ALLOWED = {
     "pictures": set(),
     "report": {"ladder", "text", "generation", "pictures"},
     "training": LEAVES | {"machine", "ladder", "text", "checkpoint", "generation", "pictures"},
-    "benchmark": LEAVES | {"ladder", "text"},
+    "lecture": {"ladder", "text"},
+    "benchmark": LEAVES | {"ladder", "text", "lecture"},
     "commands": LEAVES
     | {"machine", "benchmark", "ladder", "text", "checkpoint", "runs", "generation", "pictures", "report", "training"},
     "cli": LEAVES | {"commands", "training"},
@@ -43,6 +44,7 @@ NO_LIGHTNING = {
     "generation",
     "pictures",
     "report",
+    "lecture",
     "benchmark",
 }
 
