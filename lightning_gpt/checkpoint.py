@@ -2,7 +2,7 @@
 
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.ladder import NETWORKS, Network
+from lightning_gpt.ladder.aliases import modernised, modernised_key
 
 KEY = "lightning_gpt"  # where the record stands in the checkpoint
 WEIGHTS = "net."  # the network's name in the LightningModule
@@ -57,7 +58,10 @@ class Record:
         try:
             record = cls(**{name: entries[name] for name in cls.__dataclass_fields__})
             texts = (record.network, record.vocabulary, record.corpus, record.corpus_sha256)
-            known = all(isinstance(text, str) for text in texts) and record.network in BY_NAME
+            known = all(isinstance(text, str) for text in texts) and isinstance(record.sizes, dict)
+            if known:
+                network, sizes = modernised(record.network, record.sizes)
+                record, known = replace(record, network=network, sizes=sizes), network in BY_NAME
         except (KeyError, TypeError):
             known = False
         if not known:
@@ -132,6 +136,8 @@ def read(path: str | Path) -> dict[str, Any]:
         ) from error
     if not isinstance(checkpoint, dict):
         raise UserError(f"{path} is not a checkpoint: it holds a {type(checkpoint).__name__}")
+    if isinstance(weights := checkpoint.get("state_dict"), dict):
+        checkpoint["state_dict"] = {modernised_key(str(key)): weight for key, weight in weights.items()}
     return checkpoint
 
 

@@ -72,7 +72,7 @@ def here(shell, monkeypatch):
         (["--sample.top_k=0"], "top_k must be at least 1"),
         (["--sample.top_p=2"], "top_p must be above 0"),
         (["--sample.max_new_tokens=-5"], "max_new_tokens"),
-        (["--model.network=ModernGPT", "--model.network.convolution=99"], "convolution must be"),
+        (["--model.network=ModernGPT", "--model.network.conv_width=99"], "conv_width must be"),
         (["--model.network=Ensemble", "--model.network.n_member=9"], "data.batch_size must be at least n_member 9"),
         (["--model.network.n_head=0"], "n_head must be a whole number"),
         (["--model.network.vocab_size=9"], "vocab_size"),

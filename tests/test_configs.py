@@ -32,6 +32,19 @@ def test_it_is_parsed_and_its_network_made(config, tmp_path, monkeypatch):
     assert cli.config.fit.name == config.stem or config.parent.name != "configs"
 
 
+def test_a_configuration_of_version_0_1_is_understood(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.yaml").write_text(
+        "model:\n  network:\n    class_path: lightning_gpt.ladder.ModernGPT\n"
+        "    init_args: {n_layer: 1, own_head: false, convolution: 2}\n"
+    )
+    net = RunCLI("fit", ["--config=old.yaml", "--data.corpus=python-docs"]).model.make_network(65, 8)
+    assert (net.config.tie_weights, net.config.conv_width, net.config.n_layer) == (True, 2, 1)
+    (tmp_path / "short.yaml").write_text("model: {network: AttendAndThink}\n")
+    net = RunCLI("fit", ["--config=short.yaml", "--data.corpus=python-docs"]).model.make_network(65, 8)
+    assert type(net).__name__ == "FeedForwardGPT"
+
+
 def test_there_are_some():
     assert {"bigram.yaml", "nanogpt-cpu.yaml", "cpu.yaml", "gpu.yaml"} <= {p.name for p in CONFIGS}
 

@@ -24,7 +24,8 @@ ALLOWED = {
     "pictures": set(),
     "report": {"ladder", "text", "generation", "pictures"},
     "training": LEAVES | {"machine", "ladder", "text", "checkpoint", "generation", "pictures"},
-    "benchmark": LEAVES | {"ladder", "text"},
+    "lecture": {"ladder", "text"},
+    "benchmark": LEAVES | {"ladder", "text", "lecture"},
     "commands": LEAVES
     | {"machine", "benchmark", "ladder", "text", "checkpoint", "runs", "generation", "pictures", "report", "training"},
     "cli": LEAVES | {"commands", "training"},
@@ -43,6 +44,7 @@ NO_LIGHTNING = {
     "generation",
     "pictures",
     "report",
+    "lecture",
     "benchmark",
 }
 
@@ -70,12 +72,15 @@ def test_arrows_run_one_way(path):
             assert name.split(".")[0] not in ("lightning", "pytorch_lightning"), f"{path} imports Lightning"
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "ladder").glob("rung*.py")), ids=lambda p: p.stem)
-def test_a_rung_imports_lower_rungs_only(path):
-    number = int(path.stem[4])
-    for name in imports(path):
-        if name.startswith("lightning_gpt.ladder.rung"):
-            assert int(name.removeprefix("lightning_gpt.ladder.rung")[0]) < number, name
+PAGES = ["network", *sorted(path.stem for path in (ROOT / "ladder").glob("rung*.py"))]
+PAGES.insert(PAGES.index("rung8b_gpt"), "cache")  # in the order in which they are read
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_rung_imports_lower_rungs_only(page):
+    before = {f"lightning_gpt.ladder.{lower}" for lower in PAGES[: PAGES.index(page)]}
+    for name in imports(ROOT / "ladder" / f"{page}.py"):
+        assert not name.startswith("lightning_gpt") or name in before, name
 
 
 @pytest.mark.parametrize(

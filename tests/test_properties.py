@@ -90,7 +90,7 @@ def test_what_is_drawn_was_allowed(row, temperature, k, p, seed):
 )  # fmt: skip
 def test_decoding_writes_as_many_as_it_was_asked_for(network, block_size, prompt, n, seed):
     torch.manual_seed(0)
-    sizes = {"convolution": min(4, block_size)} if network is ModernGPT else {}
+    sizes = {"conv_width": min(4, block_size)} if network is ModernGPT else {}
     gpt = TrainedGPT(network(3, block_size, n_layer=1, n_head=1, n_embd=8, **sizes).eval(), Vocabulary("ab\n"))
     text = gpt.generate(prompt, n, seed=seed)
     assert len(text) == n and set(text) <= set("ab\n") and text == gpt.generate(prompt, n, seed=seed)

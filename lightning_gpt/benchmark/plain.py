@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from lightning_gpt.ladder import GPT
-from lightning_gpt.text import IGNORE, HeldOutBlocks, find_corpus, prepare
+from lightning_gpt.lecture import exact_loss, loss_of
+from lightning_gpt.text import find_corpus, prepare
 
 BLOCK_SIZE, BATCH_SIZE = 64, 12
 WARMUP, EVERY, BATCHES = 100, 250, 20
@@ -30,23 +30,6 @@ def random_batch(ids: np.ndarray) -> tuple[Tensor, Tensor]:
     x = torch.stack([torch.from_numpy(ids[i : i + BLOCK_SIZE].astype(np.int64)) for i in starts])
     y = torch.stack([torch.from_numpy(ids[i + 1 : i + 1 + BLOCK_SIZE].astype(np.int64)) for i in starts])
     return x, y
-
-
-def loss_of(net: GPT, x: Tensor, y: Tensor) -> Tensor:
-    """Mean nats per character."""
-    return F.cross_entropy(net(x).flatten(0, 1), y.flatten(), ignore_index=IGNORE)
-
-
-@torch.no_grad()
-def exact_loss(net: GPT, ids: np.ndarray) -> float:
-    """Mean over every target of the held-out text, in nats per character."""
-    net.eval()
-    total, characters = 0.0, 0
-    for x, y in HeldOutBlocks(ids, BLOCK_SIZE):
-        n = int((y != IGNORE).sum())
-        total += loss_of(net, x, y).item() * n
-        characters += n
-    return total / characters
 
 
 @torch.no_grad()

@@ -12,7 +12,7 @@ from PIL import Image
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.generation import TrainedGPT
-from lightning_gpt.ladder import RUNGS, OneHead
+from lightning_gpt.ladder import RUNGS, SingleHeadGPT
 from lightning_gpt.ladder.maps import attention_maps
 from lightning_gpt.launch.configuration import configure
 from lightning_gpt.launch.preparation import prepare
@@ -192,7 +192,7 @@ def report(rows: Sequence[Row], runs: Mapping[int, Run], folder: Path) -> None:
         for row, done in zip(rows, runs.values(), strict=True)
     }
     for number, done in runs.items():
-        if RUNGS[number - 1].network is OneHead:
+        if RUNGS[number - 1].network is SingleHeadGPT:
             save(folder / "attention.png", png(attention_map(done.load("last"))))
     first = next(iter(runs.values()))
     record = first.load("last").record

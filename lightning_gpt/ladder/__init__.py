@@ -1,13 +1,15 @@
-"""The lecture as a ladder of networks, one file a rung, one idea a rung. Pure PyTorch: knows nothing of Lightning.
+"""The lecture as a ladder of networks, one file a rung, one idea a file. Pure PyTorch: knows nothing of Lightning.
 
-Read the files in order; `RUNGS` below is their table of contents.
+The lecture is "Let's build GPT: from scratch, in code, spelled out" by Andrej Karpathy, 2023,
+https://www.youtube.com/watch?v=kCc8FmEb1nY; its times stand in the files as minutes:seconds. Read the files in order;
+`RUNGS` below is their table of contents. From text to training to sampling on one page: `lightning_gpt.lecture`.
 """
 
 from typing import NamedTuple
 
-from lightning_gpt.ladder.cache import Cache
+from lightning_gpt.ladder.cache import Cache, CachedNetwork
 from lightning_gpt.ladder.ensemble import Ensemble
-from lightning_gpt.ladder.network import CachedNetwork, Network
+from lightning_gpt.ladder.network import Attention, Block, Network, NetworkConfig
 from lightning_gpt.ladder.rung1_bigram import Bigram
 from lightning_gpt.ladder.rung2_averaging import (
     Averaging,
@@ -15,12 +17,19 @@ from lightning_gpt.ladder.rung2_averaging import (
     causal_average_matrix,
     causal_average_softmax,
 )
-from lightning_gpt.ladder.rung3_head import Head, OneHead
-from lightning_gpt.ladder.rung4_multi_head import MultiHead, MultiHeadAttention
-from lightning_gpt.ladder.rung5_feed_forward import AttendAndThink, FeedForward
-from lightning_gpt.ladder.rung6_residual import Residual, ResidualBlock
-from lightning_gpt.ladder.rung7_layer_norm import LayerNorm, Normed
-from lightning_gpt.ladder.rung8_gpt import GPT, CausalSelfAttention
+from lightning_gpt.ladder.rung3_head import (
+    Head,
+    SingleHeadGPT,
+    UnscaledHead,
+    cross_attention,
+    cross_attention_weights,
+)
+from lightning_gpt.ladder.rung4_multi_head import MultiHeadAttention, MultiHeadGPT
+from lightning_gpt.ladder.rung5_feed_forward import FeedForward, FeedForwardGPT
+from lightning_gpt.ladder.rung6_residual import ProjectedAttention, ResidualBlock, ResidualGPT
+from lightning_gpt.ladder.rung7_layer_norm import LayerNorm, LayerNormGPT
+from lightning_gpt.ladder.rung8a_fused_attention import CausalSelfAttention
+from lightning_gpt.ladder.rung8b_gpt import GPT
 from lightning_gpt.ladder.rung9_modern import ModernGPT
 
 
@@ -35,41 +44,49 @@ class Rung(NamedTuple):
 RUNGS = (
     Rung(Bigram, "the next character from this one alone", 2.5),
     Rung(Averaging, "embed characters and positions, average the past, project", None),
-    Rung(OneHead, "the average becomes data-dependent: one causal self-attention head", 2.41),
-    Rung(MultiHead, "four heads side by side", 2.28),
-    Rung(AttendAndThink, "think after talking: one ReLU layer per position", 2.24),
-    Rung(Residual, "three blocks with residual paths, projections, 4x feed-forward", 2.08),
-    Rung(Normed, "pre-norm blocks and a final norm", 2.06),
+    Rung(SingleHeadGPT, "the average becomes data-dependent: one causal self-attention head", 2.41),
+    Rung(MultiHeadGPT, "four heads side by side", 2.28),
+    Rung(FeedForwardGPT, "think after talking: one ReLU layer per position", 2.24),
+    Rung(ResidualGPT, "three blocks with residual paths, projections, 4x feed-forward", 2.08),
+    Rung(LayerNormGPT, "pre-norm blocks and a final norm", 2.06),
     Rung(GPT, "nanoGPT's network: fused heads, GELU, tied head, dropout, scaled init", 1.4697),
     Rung(ModernGPT, "what the field learned since, one named option each", None),
 )
 
 NETWORKS: tuple[type[Network], ...] = (*(rung.network for rung in RUNGS), Ensemble)
 
+
 __all__ = [
     "GPT",
     "NETWORKS",
     "RUNGS",
-    "AttendAndThink",
+    "Attention",
     "Averaging",
     "Bigram",
+    "Block",
     "Cache",
     "CachedNetwork",
     "CausalSelfAttention",
     "Ensemble",
     "FeedForward",
+    "FeedForwardGPT",
     "Head",
     "LayerNorm",
+    "LayerNormGPT",
     "ModernGPT",
-    "MultiHead",
     "MultiHeadAttention",
+    "MultiHeadGPT",
     "Network",
-    "Normed",
-    "OneHead",
-    "Residual",
+    "NetworkConfig",
+    "ProjectedAttention",
     "ResidualBlock",
+    "ResidualGPT",
     "Rung",
+    "SingleHeadGPT",
+    "UnscaledHead",
     "causal_average_loops",
     "causal_average_matrix",
     "causal_average_softmax",
+    "cross_attention",
+    "cross_attention_weights",
 ]

@@ -1,15 +1,25 @@
-"""What a network keeps of the characters it has read, so that the next one costs one character's work, not a block's.
+"""The cache: a network goes on reading where it stopped. No rung; rung 8 is the first network that can do it.
 
-Attention needs the earlier characters' keys and values again, never their queries: "Fast Transformer Decoding",
-Shazeer 2019.
+To write a text, a network is asked for one character at a time, and each answer needs the whole context again. But what
+a causal network computes for a position never changes when more characters follow: the future does not move the past.
+Of the earlier positions attention needs only keys and values, never their queries: saved, they make the next character
+cost one position's work, not T positions' ("Fast Transformer Decoding", Shazeer 2019).
+
+That ends when the text is longer than block_size. The context is then a window that slides, its first character falls
+out, and every other one moves to an earlier position, with another embedding and another past: nothing saved is true
+any more, and the window has to be read anew. `generation.decoding` decides how often.
 """
 
 import torch
 from torch import Tensor, nn
 
+from lightning_gpt.ladder.network import Network
+
 
 class Cache:
-    """A batch of texts as far as a network has read them; it fills an empty one at once, then character by character.
+    """Keys and values of a batch of texts, as far as a network has read them.
+
+    An empty cache is filled with any number of characters at once; after that they come one by one.
 
     Attributes:
         capacity: characters at most, the network's block_size.
@@ -19,28 +29,33 @@ class Cache:
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.length = 0
-        self._kept: dict[nn.Module, list[Tensor]] = {}
-        self._inner: dict[nn.Module, Cache] = {}
+        self._buffers: dict[nn.Module, list[Tensor]] = {}
+        self._members: dict[nn.Module, Cache] = {}
 
-    def extend(self, owner: nn.Module, *new: Tensor) -> list[Tensor]:
-        """What a module makes of T new characters, each tensor (..., T, D), behind what it made of those before.
+    def extend(self, layer: nn.Module, *new: Tensor) -> list[Tensor]:
+        """Appends a layer's tensors for T new positions, each (..., T, D), and returns all so far.
 
         Returns:
-            For each tensor, (..., length + T, D).
+            For each tensor, (..., length + T, D). The network itself adds T to `length` when all its layers are done.
         """
         start, end = self.length, self.length + new[0].shape[-2]
-        assert start == 0 or end == start + 1, (
-            "behind others, characters come singly: they need no mask among themselves"
-        )
-        if owner not in self._kept:
-            self._kept[owner] = [
+        assert start == 0 or end == start + 1, "after the first ones, characters come singly: there is no mask for more"
+        if layer not in self._buffers:
+            self._buffers[layer] = [
                 torch.empty(*x.shape[:-2], self.capacity, x.shape[-1], dtype=x.dtype, device=x.device) for x in new
             ]
-        kept = self._kept[owner]
-        for buffer, x in zip(kept, new, strict=True):
+        for buffer, x in zip(self._buffers[layer], new, strict=True):
             buffer[..., start:end, :] = x
-        return [buffer[..., :end, :] for buffer in kept]
+        return [buffer[..., :end, :] for buffer in self._buffers[layer]]
 
-    def inner(self, owner: nn.Module) -> "Cache":
-        """The cache of the same texts that a network inside a network has for itself."""
-        return self._inner.setdefault(owner, Cache(self.capacity))
+    def member(self, network: nn.Module) -> "Cache":
+        """Returns the cache that a member of an ensemble has for itself, of the same texts."""
+        return self._members.setdefault(network, Cache(self.capacity))
+
+
+class CachedNetwork(Network):
+    """A network that can go on reading where it stopped."""
+
+    def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
+        """ids (B, T) to logits (B, T, V); with a cache, ids follow those that it holds, and are added to it."""
+        raise NotImplementedError

@@ -1,37 +1,44 @@
-"""Beyond the ladder: several networks are asked together, since each of them learned other things by heart."""
+"""Beyond the ladder: several networks answer together, since each of them has overfitted in another way."""
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from lightning_gpt.ladder.cache import Cache
-from lightning_gpt.ladder.network import CachedNetwork
-from lightning_gpt.ladder.rung9_modern import ModernGPT
+from lightning_gpt.ladder.cache import Cache, CachedNetwork
+from lightning_gpt.ladder.network import Attention, whole
+from lightning_gpt.ladder.rung9_modern import ModernConfig, ModernGPT
+
+
+@dataclass(frozen=True)
+class EnsembleConfig(ModernConfig):
+    """The sizes of each member, and how many there are.
+
+    Args:
+        n_member: networks.
+    """
+
+    n_member: int = whole(3)
 
 
 class Ensemble(CachedNetwork):
-    """The mean of what `n_member` networks expect next: "deep ensembles", Lakshminarayanan et al. 2017.
+    """Averages the probabilities of `n_member` networks: "deep ensembles", Lakshminarayanan et al. 2017.
 
     On a text too short for more passes or a larger network, the better use of more time: "Pre-training under infinite
     compute", Kim et al. 2025. In training each block of a batch is read by one member only: the loss is the mean of the
     members' own, and a batch costs what it costs one of them. They differ by their first weights and by their blocks.
-
-    Args:
-        vocab_size: distinct characters V.
-        block_size: longest context T.
-        n_member: networks.
-        sizes: of each of them, as for `ModernGPT`.
     """
 
-    def __init__(self, vocab_size: int, block_size: int, n_member: int = 3, **sizes: Any) -> None:
-        first = ModernGPT(vocab_size, block_size, **sizes)
-        super().__init__(**first.sizes, n_member=n_member)  # type: ignore[arg-type]
-        self.members = nn.ModuleList(
-            [first, *(ModernGPT(vocab_size, block_size, **sizes) for _ in range(n_member - 1))]
-        )
-        self.n_member = n_member
+    config: EnsembleConfig
+
+    def __init__(self, vocab_size: int, block_size: int, **sizes: Any) -> None:
+        config = EnsembleConfig(vocab_size, block_size, **sizes)
+        super().__init__(config)
+        each = {name: getattr(config, name) for name in ModernGPT.size_names()}
+        self.members = nn.ModuleList(ModernGPT(**each) for _ in range(config.n_member))
+        self.n_member = config.n_member
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compiles each member: they are the same code, which is compiled once. See `torch.nn.Module.compile`."""
@@ -45,10 +52,24 @@ class Ensemble(CachedNetwork):
             return torch.cat([member(part) for member, part in zip(self.members, parts, strict=True)])
         expected = []
         for member in self.members:
-            # behind a cache forward itself, not the call: a compiled call would compile anew for each length
-            logits = member(ids) if cache is None else member.forward(ids, cache.inner(member))
+            # with a cache forward itself, not the call: a compiled call would compile anew for each length
+            logits = member(ids) if cache is None else member.forward(ids, cache.member(member))
             expected.append(logits.float().log_softmax(dim=-1))
         if cache is not None:
             cache.length += ids.shape[1]
         # probabilities are averaged, not logits: what one member holds for possible stays possible
         return torch.stack(expected).logsumexp(dim=0) - math.log(len(expected))
+
+    def first(self) -> ModernGPT:
+        """The member that stands for all where only one can be shown."""
+        member = self.members[0]
+        assert isinstance(member, ModernGPT)
+        return member
+
+    def embedding(self) -> nn.Embedding:
+        """The first member's table (V, C)."""
+        return self.first().embedding()
+
+    def attention_layers(self) -> list[Attention]:
+        """The first member's layers of attention."""
+        return self.first().attention_layers()

@@ -1,43 +1,122 @@
-"""What every rung of the ladder is. Holds no layer and no mathematics: those are the rungs themselves.
+"""The contract of every network, and its sizes. Holds no mathematics: that is in the rungs themselves.
 
 Legend of all files here: B batch, T time (positions), C channels (n_embd), H heads, D head size, V vocabulary.
+`x.mT` is x with its last two dimensions exchanged.
 """
+
+import dataclasses
+from dataclasses import MISSING, asdict, dataclass, field
+from typing import Any, get_type_hints
 
 from torch import Tensor, nn
 
-from lightning_gpt.ladder.cache import Cache
+
+def whole(default: Any = MISSING, divides: str | None = None) -> Any:
+    """Declares a size that is a whole number of at least 1.
+
+    Args:
+        default: where none is given; without it the size is required.
+        divides: name of a size that must be a multiple of this one.
+    """
+    return field(default=default, metadata={"main": True, "whole": True, "divides": divides})
+
+
+def share(default: float) -> Any:
+    """Declares a size that is a share, in [0, 1)."""
+    return field(default=default, metadata={"main": True, "share": True})
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The sizes that every network has. Each rung adds its own, with their defaults, meaning and checks.
+
+    Args:
+        vocab_size: distinct characters V.
+        block_size: longest context T.
+
+    Raises:
+        ValueError: a size that no network can have.
+    """
+
+    vocab_size: int = whole()
+    block_size: int = whole()
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            size = getattr(self, f.name)
+            if f.metadata.get("whole") and (type(size) is not int or size < 1):
+                raise ValueError(f"{f.name} must be a whole number of at least 1, not {size}")
+            if f.metadata.get("share") and not 0.0 <= size < 1.0:
+                raise ValueError(f"{f.name} must be in [0, 1), not {size}")
+        for f in dataclasses.fields(self):
+            multiple = f.metadata.get("divides")
+            if multiple and getattr(self, multiple) % getattr(self, f.name):
+                raise ValueError(
+                    f"{multiple} {getattr(self, multiple)} is not divisible by {f.name} {getattr(self, f.name)}"
+                )
+
+    def main(self) -> dict[str, int | float]:
+        """The sizes by which networks of all kinds are compared: numbers and shares, no options."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.metadata.get("main")}
+
+
+class Attention(nn.Module):
+    """A layer in which positions look at each other; what they look at can be asked for."""
+
+    def attention_weights(self, x: Tensor) -> Tensor:
+        """x (B, T, C) to the weights of each head (B, H, T, T), or (B, T, T) of a single one; rows sum to 1."""
+        raise NotImplementedError
+
+
+class Block(nn.Module):
+    """A layer of the residual path. Its matrices are the network's hidden ones."""
 
 
 class Network(nn.Module):
-    """Characters in, logits out: ids (B, T) of integers in [0, V) to logits (B, T, V). The loss lives elsewhere.
+    """Maps characters to logits: ids (B, T), integers in [0, V), to (B, T, V). The loss lives elsewhere.
 
-    Every rung takes `vocab_size` and `block_size` first and gives defaults to its other sizes.
+    A network's constructor takes `vocab_size`, `block_size` and, by name, the other sizes of its config.
 
     Attributes:
-        sizes: all that the constructor was given, as plain numbers: `type(net)(**net.sizes)` has the same shape,
-            which is how a checkpoint is turned back into a network.
-        n_member: networks inside, each of which reads its share of a training batch; 1 but for an `Ensemble`.
+        config: its sizes; a network's annotation says of which dataclass.
+        n_member: networks inside, each of which reads its share of a training batch; 1 except in an `Ensemble`.
     """
 
+    config: NetworkConfig
     n_member = 1
 
-    def __init__(self, vocab_size: int, block_size: int, **sizes: int | float | bool | None) -> None:
+    def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
-        for name, size in {"vocab_size": vocab_size, "block_size": block_size, **sizes}.items():
-            if name.startswith(("n_", "vocab", "block")) and (not isinstance(size, int) or size < 1):
-                raise ValueError(f"{name} must be a whole number of at least 1, not {size}")
-        self.vocab_size = vocab_size
-        self.block_size = block_size
-        self.sizes = {"vocab_size": vocab_size, "block_size": block_size, **sizes}
+        self.config = config
+        self.vocab_size = config.vocab_size
+        self.block_size = config.block_size
+
+    @classmethod
+    def size_names(cls) -> list[str]:
+        """Names of all its sizes, in the config's order."""
+        return [f.name for f in dataclasses.fields(get_type_hints(cls)["config"])]
+
+    @property
+    def sizes(self) -> dict[str, int | float | bool | None]:
+        """The config as plain values; `type(net)(**net.sizes)` has the same shape, as a checkpoint needs it."""
+        return asdict(self.config)
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (B, T), T at most block_size, to logits (B, T, V)."""
         raise NotImplementedError
 
+    def embedding(self) -> nn.Embedding:
+        """The table of the characters' vectors (V, C)."""
+        assert isinstance(self.token_embedding, nn.Embedding)
+        return self.token_embedding
 
-class CachedNetwork(Network):
-    """A network that can read on where it stopped."""
+    def attention_layers(self) -> list[Attention]:
+        """The layers of attention from the input on; of heads inside one of them, only the whole."""
+        layers = [module for module in self.modules() if isinstance(module, Attention)]
+        inside = {part for layer in layers for part in layer.modules() if part is not layer}
+        return [layer for layer in layers if layer not in inside]
 
-    def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
-        """ids (B, T) to logits (B, T, V); with a cache, ids come behind those it has read, and are added to it."""
-        raise NotImplementedError
+    def hidden_matrices(self) -> list[nn.Parameter]:
+        """The matrices of its blocks, from the input on: all but embeddings, head and vectors. None without blocks."""
+        blocks = (module for module in self.modules() if isinstance(module, Block))
+        return [p for block in blocks for p in block.parameters() if p.ndim == 2]

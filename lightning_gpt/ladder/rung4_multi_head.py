@@ -1,50 +1,64 @@
 """Rung 4, multi-head: several conversations at once, each in fewer channels. Still nothing done with what is heard."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from lightning_gpt.ladder.network import Network
+from lightning_gpt.ladder.network import Attention, Network, NetworkConfig, whole
 from lightning_gpt.ladder.rung3_head import Head
 
 
-class MultiHeadAttention(nn.Module):
-    """H causal heads of n_embd / H channels side by side, concatenated: x (B, T, C) to (B, T, C). Lecture: 1:21.
+class MultiHeadAttention(Attention):
+    """H causal heads of D = C / H channels side by side, concatenated: x (B, T, C) to (B, T, C).
+
+    Lecture: 1:21:59, https://youtu.be/kCc8FmEb1nY?t=4919
 
     Args:
         n_embd: channels C.
         n_head: heads H, a divisor of C.
-        projection: mix the heads' answers by a linear layer, as rung 6 needs on its way back to the residual path.
-            Here the mix is the identity.
-
-    Raises:
-        ValueError: n_embd is not divisible by n_head.
     """
 
-    def __init__(self, n_embd: int, n_head: int, *, projection: bool = False) -> None:
+    def __init__(self, n_embd: int, n_head: int) -> None:
         super().__init__()
-        if n_embd % n_head:
-            raise ValueError(f"n_embd {n_embd} is not divisible by n_head {n_head}")
+        assert n_embd % n_head == 0, (n_embd, n_head)
         self.heads = nn.ModuleList(Head(n_embd, n_embd // n_head) for _ in range(n_head))
-        self.mix = nn.Linear(n_embd, n_embd) if projection else nn.Identity()
 
-    def weights(self, x: Tensor) -> Tensor:
-        """x (B, T, C) to each head's attention weights (B, H, T, T)."""
-        return torch.stack([head.weights(x) for head in self.heads], dim=1)  # type: ignore[operator]
+    def attention_weights(self, x: Tensor) -> Tensor:
+        """x (B, T, C) to each head's weights (B, H, T, T)."""
+        return torch.stack([head.attention_weights(x) for head in self.heads], dim=1)  # type: ignore[operator]
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, C) to (B, T, C)."""
-        return self.mix(torch.cat([head(x) for head in self.heads], dim=-1))  # H times (B, T, D) -> (B, T, C)
+        return torch.cat([head(x) for head in self.heads], dim=-1)  # H times (B, T, D) -> (B, T, C)
 
 
-class MultiHead(Network):
+@dataclass(frozen=True)
+class MultiHeadConfig(NetworkConfig):
+    """The sizes of rungs 4 and 5.
+
+    Args:
+        n_embd: channels C.
+        n_head: heads of each attention, a divisor of n_embd.
+    """
+
+    n_embd: int = whole(32)
+    n_head: int = whole(4, divides="n_embd")
+
+
+class MultiHeadGPT(Network):
     """Rung 3 with four narrow heads in place of one wide one."""
 
-    def __init__(self, vocab_size: int, block_size: int, n_embd: int = 32, n_head: int = 4) -> None:
-        super().__init__(vocab_size, block_size, n_embd=n_embd, n_head=n_head)
-        self.token_embedding = nn.Embedding(vocab_size, n_embd)
-        self.position_embedding = nn.Embedding(block_size, n_embd)
-        self.attention = MultiHeadAttention(n_embd, n_head)
-        self.lm_head = nn.Linear(n_embd, vocab_size)
+    config: MultiHeadConfig
+
+    def __init__(self, vocab_size: int, block_size: int, **sizes: Any) -> None:
+        config = MultiHeadConfig(vocab_size, block_size, **sizes)
+        super().__init__(config)
+        self.token_embedding = nn.Embedding(vocab_size, config.n_embd)
+        self.position_embedding = nn.Embedding(block_size, config.n_embd)
+        self.attention = MultiHeadAttention(config.n_embd, config.n_head)
+        self.lm_head = nn.Linear(config.n_embd, vocab_size)
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (B, T) to logits (B, T, V)."""

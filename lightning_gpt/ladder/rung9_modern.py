@@ -1,20 +1,38 @@
-"""Rung 9, modern GPT: what the field learned since GPT-2, one named option each. All of them off, it is rung 8."""
+"""Rung 9, modern GPT: what the field learned since GPT-2, one named option each. All of them off, it is rung 8.
+
+    option                paper                                                   worth in configs/cpu.yaml
+    --------------------  ------------------------------------------------------  -------------------------
+    rotary                "RoFormer", Su et al. 2021                              OPTION_WORTH
+    qk_norm               "Scaling Vision Transformers to 22 Billion Parameters", OPTION_WORTH
+                          Dehghani et al. 2023
+    variational_dropout   "A Theoretically Grounded Application of Dropout in     OPTION_WORTH
+                          Recurrent Neural Networks", Gal, Ghahramani 2016
+    squared_relu          "Primer", So et al. 2021                                OPTION_WORTH
+    zero_init             "Fixup Initialization", Zhang et al. 2019               OPTION_WORTH
+    embedding_norm        modded-nanogpt, Jordan et al. 2024                      OPTION_WORTH
+    tie_weights: false    "Rethinking Embedding Coupling in Pre-trained           OPTION_WORTH
+                          Language Models", Chung et al. 2021
+    conv_width            "Primer", So et al. 2021                                OPTION_WORTH
+    softcap               "Gemma 2", Gemma Team 2024                              OPTION_WORTH
+
+Worth: how much higher the exact val/loss ends, in nats, with that one option turned the other way:
+`lightning-gpt fit --config configs/cpu.yaml --model.network.rotary false`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lightning_gpt.ladder.cache import Cache
-from lightning_gpt.ladder.network import CachedNetwork
-from lightning_gpt.ladder.rung8_gpt import MLP, Block, CausalSelfAttention, init_weights
+from lightning_gpt.ladder.cache import Cache, CachedNetwork
+from lightning_gpt.ladder.rung8b_gpt import MLP, GPTAttention, GPTBlock, GPTConfig, init_weights
 
 
-class SquaredReLU(nn.Module):
-    """max(x, 0)^2, elementwise: "Primer", So et al. 2021."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (...) to (...)."""
-        return x.relu().square()
+def squared_relu(x: Tensor) -> Tensor:
+    """x (...) to max(x, 0)^2, elementwise: "Primer", So et al. 2021."""
+    return x.relu().square()
 
 
 class VariationalDropout(nn.Module):
@@ -36,10 +54,11 @@ class VariationalDropout(nn.Module):
 
 
 class ShortConvolution(nn.Module):
-    """Adds to each position what a channel of the last `width` ones holds, weighed alike everywhere: (B, T, C).
+    """Adds to each position a weighted sum of the last `width` ones, itself included, channel by channel: (B, T, C).
 
-    At the input it makes n-grams of characters before any attention: a depthwise convolution as in "Primer", So et
-    al. 2021, applied to the embedding. Its weights (width, C) start at zero, so it starts as the identity.
+    The weights (width, C) are the same at all positions: a depthwise causal convolution as in "Primer", So et al. 2021,
+    here of the embedding, where it makes n-grams of characters before any attention. They start at zero, so it starts
+    as the identity.
     """
 
     def __init__(self, n_embd: int, width: int) -> None:
@@ -58,7 +77,7 @@ class ShortConvolution(nn.Module):
 
 
 def rotate(x: Tensor, start: int = 0, base: float = 10_000.0) -> Tensor:
-    """x (..., T, D) with channel pairs (i, i + D/2) of position t turned by the angle t * base^(-2i/D).
+    """Turns channel pairs (i, i + D/2) of position t of x (..., T, D) by the angle t * base^(-2i/D).
 
     The product of a turned query and a turned key depends on their distance alone: "RoFormer", Su et al. 2021.
     The first of the T positions is `start`.
@@ -71,23 +90,63 @@ def rotate(x: Tensor, start: int = 0, base: float = 10_000.0) -> Tensor:
     return x * torch.cat([cos, cos], dim=-1) + x.roll(D // 2, dims=-1) * torch.cat([-sin, sin], dim=-1)
 
 
-class ModernAttention(CausalSelfAttention):
-    """Rung 8's attention with its queries and keys turned by position, normalised, or both: x (B, T, C) to (B, T, C).
+@dataclass(frozen=True)
+class ModernConfig(GPTConfig):
+    """The sizes of rung 9.
 
-    Raises:
-        ValueError: rotary positions with an odd head size.
+    Args:
+        rotary: positions by turning queries and keys; False: a learned embedding, as in rung 8.
+        qk_norm: queries and keys of unit root mean square: scores cannot grow without bound.
+        variational_dropout: dropout is `VariationalDropout`, and attention weights, whose dropout would leave the fast
+            kernel on a CPU, have none.
+        squared_relu: squared ReLU in place of GELU.
+        zero_init: what is added to the residual path starts at zero, so every block starts as the identity.
+        embedding_norm: characters enter the residual path with unit root mean square, so that no block drowns them.
+        tie_weights: the embedding is the head, too, as in rung 8. False: a head of its own, zero at first, so that the
+            first loss is ln V exactly.
+        conv_width: characters that a `ShortConvolution` mixes before the first block; 0: none.
+        softcap: logits bent to stay within (-softcap, softcap) by tanh; None: as they are.
     """
 
-    def __init__(self, n_embd: int, n_head: int, dropout: float, bias: bool, rotary: bool, qk_norm: bool) -> None:
-        super().__init__(n_embd, n_head, dropout, bias)
-        if rotary and n_embd // n_head % 2:
-            raise ValueError(f"rotary positions need an even head size, not n_embd / n_head = {n_embd // n_head}")
-        self.rotary = rotary
-        self.qk_norm = qk_norm
+    rotary: bool = True
+    qk_norm: bool = True
+    variational_dropout: bool = True
+    squared_relu: bool = True
+    zero_init: bool = True
+    embedding_norm: bool = True
+    tie_weights: bool = False
+    conv_width: int = 4
+    softcap: float | None = 15.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        head_size = self.n_embd // self.n_head
+        if self.rotary and head_size % 2:
+            raise ValueError(f"rotary positions need an even head size, not n_embd / n_head = {head_size}")
+        if not 0 <= self.conv_width <= self.block_size:
+            raise ValueError(
+                f"conv_width must be 0 or a width up to block_size {self.block_size}, not {self.conv_width}"
+            )
+        if self.softcap is not None and self.softcap <= 0.0:
+            raise ValueError(f"softcap must be above 0, or null for none, not {self.softcap}")
+
+
+class ModernAttention(GPTAttention):
+    """Rung 8's attention with queries and keys turned by position, normalised, or both: x (B, T, C) to (B, T, C)."""
+
+    def __init__(self, config: ModernConfig) -> None:
+        dropout = 0.0 if config.variational_dropout else config.dropout
+        super().__init__(config.n_embd, config.n_head, config.bias, dropout)
+        self.rotary = config.rotary
+        self.qk_norm = config.qk_norm
+
+    def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
+        """x (B, T, C) to (B, T, C)."""
+        return self.attend(*self.heads(x, cache.length if cache else 0), cache)
 
     def heads(self, x: Tensor, start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        """x (B, T, C), its first row at position `start`, to queries, keys and values, each (B, H, T, D)."""
-        qk, v = self.split(self.qkv(x)).split_with_sizes([2, 1])
+        """x (B, T, C), its first row at position `start`, to queries, keys and values, (B, H, T, D) each."""
+        qk, v = self.split(self.qkv(x)).split_with_sizes([2, 1])  # (2, B, H, T, D), (1, B, H, T, D)
         if self.rotary:
             qk = rotate(qk, start)
         if self.qk_norm:
@@ -97,102 +156,33 @@ class ModernAttention(CausalSelfAttention):
 
 
 class ModernGPT(CachedNetwork):
-    """GPT with options. LayerNorm blocks stay.
+    """Rung 8 with options."""
 
-    Args:
-        vocab_size: distinct characters V.
-        block_size: longest context T.
-        n_layer: blocks.
-        n_head: heads of each block, a divisor of n_embd.
-        n_embd: channels C.
-        dropout: share of activations dropped in training, 0 for none.
-        bias: biases in linear layers and norms.
-        rotary: positions by turning queries and keys; False: a learned embedding, as in rung 8.
-        qk_norm: queries and keys of unit root mean square (Dehghani et al. 2023): scores cannot grow without bound.
-        variational_dropout: dropout is `VariationalDropout`, and attention weights, whose dropout would leave the fast
-            kernel on a CPU, have none.
-        squared_relu: squared ReLU in place of GELU.
-        zero_init: what is added to the residual path starts at zero, so every block starts as the identity.
-        embedding_norm: characters enter the residual path with unit root mean square, so that no block drowns them.
-        own_head: a head apart from the embedding, zero at first: the first loss is ln V exactly. False: tied.
-        convolution: characters that a `ShortConvolution` mixes before the first block; 0: none.
-        softcap: logits bent to stay within (-softcap, softcap) by tanh (Gemma 2, 2024); None: as they are.
-    """
+    config: ModernConfig
 
-    def __init__(
-        self,
-        vocab_size: int,
-        block_size: int,
-        n_layer: int = 4,
-        n_head: int = 4,
-        n_embd: int = 128,
-        dropout: float = 0.0,
-        bias: bool = False,
-        rotary: bool = True,
-        qk_norm: bool = True,
-        variational_dropout: bool = True,
-        squared_relu: bool = True,
-        zero_init: bool = True,
-        embedding_norm: bool = True,
-        own_head: bool = True,
-        convolution: int = 4,
-        softcap: float | None = 15.0,
-    ) -> None:
-        super().__init__(
-            vocab_size,
-            block_size,
-            n_layer=n_layer,
-            n_head=n_head,
-            n_embd=n_embd,
-            dropout=dropout,
-            bias=bias,
-            rotary=rotary,
-            qk_norm=qk_norm,
-            variational_dropout=variational_dropout,
-            squared_relu=squared_relu,
-            zero_init=zero_init,
-            embedding_norm=embedding_norm,
-            own_head=own_head,
-            convolution=convolution,
-            softcap=softcap,
-        )
-        if not 0.0 <= dropout < 1.0:
-            raise ValueError(f"dropout must be in [0, 1), not {dropout}")
-        if not 0 <= convolution <= block_size:
-            raise ValueError(f"convolution must be 0 or a width up to block_size {block_size}, not {convolution}")
-        if softcap is not None and softcap <= 0.0:
-            raise ValueError(f"softcap must be above 0, or null for none, not {softcap}")
-        self.token_embedding = nn.Embedding(vocab_size, n_embd)
-        self.position_embedding = None if rotary else nn.Embedding(block_size, n_embd)
-        self.convolution = ShortConvolution(n_embd, convolution) if convolution else None
-        self.dropout: nn.Module = nn.Dropout(dropout)
+    def __init__(self, vocab_size: int, block_size: int, **sizes: Any) -> None:
+        config = ModernConfig(vocab_size, block_size, **sizes)
+        super().__init__(config)
+        C, bias = config.n_embd, config.bias
+        dropout = VariationalDropout if config.variational_dropout else nn.Dropout
+        activation = squared_relu if config.squared_relu else F.gelu
+        self.token_embedding = nn.Embedding(vocab_size, C)
+        self.position_embedding = None if config.rotary else nn.Embedding(block_size, C)
+        self.convolution = ShortConvolution(C, config.conv_width) if config.conv_width else None
+        self.dropout = dropout(config.dropout)
         self.blocks = nn.ModuleList(
-            Block(
-                ModernAttention(n_embd, n_head, dropout, bias, rotary, qk_norm),
-                MLP(n_embd, dropout, bias, SquaredReLU() if squared_relu else nn.GELU()),
-                n_embd,
-                bias,
-            )
-            for _ in range(n_layer)
+            GPTBlock(ModernAttention(config), MLP(C, bias, activation), dropout(config.dropout), C, bias)
+            for _ in range(config.n_layer)
         )
-        self.norm = nn.LayerNorm(n_embd, bias=bias)
-        self.lm_head = nn.Linear(n_embd, vocab_size, bias=False) if own_head else None
-        self.embedding_norm = embedding_norm
-        self.softcap = softcap
-        if variational_dropout:
-            self.dropout = VariationalDropout(dropout)
-            for module in list(self.modules()):
-                if isinstance(module, CausalSelfAttention | MLP):
-                    module.dropout = VariationalDropout(dropout)
-                if isinstance(module, CausalSelfAttention):
-                    module.weight_dropout = 0.0
-        init_weights(self, n_layer)
+        self.norm = nn.LayerNorm(C, bias=bias)
+        self.lm_head = None if config.tie_weights else nn.Linear(C, vocab_size, bias=False)
+        projections = [p for block in self.blocks for p in block.projections()]  # type: ignore[operator]
+        init_weights(self, projections)
         if self.lm_head is not None:
             nn.init.zeros_(self.lm_head.weight)
-        if zero_init:
-            for name, weight in self.named_parameters():
-                if name.endswith("projection.weight"):
-                    nn.init.zeros_(weight)
+        if config.zero_init:
+            for projection in projections:
+                nn.init.zeros_(projection.weight)
 
     def forward(self, ids: Tensor, cache: Cache | None = None) -> Tensor:
         """ids (B, T) to logits (B, T, V); see `CachedNetwork`."""
@@ -200,7 +190,7 @@ class ModernGPT(CachedNetwork):
         x = self.token_embedding(ids)  # (B, T, C)
         if self.position_embedding is not None:
             x = x + self.position_embedding(torch.arange(start, start + ids.shape[1], device=ids.device))
-        if self.embedding_norm:
+        if self.config.embedding_norm:
             x = F.rms_norm(x, x.shape[-1:])
         if self.convolution is not None:
             x = self.convolution(x, cache)
@@ -211,4 +201,5 @@ class ModernGPT(CachedNetwork):
             cache.length += ids.shape[1]
         head = self.token_embedding if self.lm_head is None else self.lm_head
         logits = F.linear(self.norm(x), head.weight)  # (B, T, V)
-        return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)
+        softcap = self.config.softcap
+        return logits if softcap is None else softcap * torch.tanh(logits / softcap)

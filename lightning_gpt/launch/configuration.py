@@ -17,8 +17,10 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 from lightning_gpt import checkpoint as checkpoint_file
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
+from lightning_gpt.ladder.aliases import modernised_config
 from lightning_gpt.launch import completion, options
 from lightning_gpt.launch.found import Found, found_beside
+from lightning_gpt.launch.recipe import renamed, written_out
 from lightning_gpt.runs.config import FILE, read_config
 from lightning_gpt.runs.folders import find_checkpoint
 from lightning_gpt.runs.resume import differences, unfinished
@@ -60,8 +62,10 @@ class Configuration(LightningCLI):
         self.checkpoint: Path | None = None
         self.saved: dict[str, Any] | None = None
         self.found: Found | None = None
+        args = list(renamed(args))
         if not completion.wanted() and not asks_aside(args):
             self._look_ahead(args)
+            args = list(written_out(args))
         with quiet("lightning.fabric.utilities.seed"):  # config.yaml has the seed
             super().__init__(
                 LanguageModel,
@@ -173,7 +177,7 @@ class Configuration(LightningCLI):
     def differences(self, folder_config: Mapping[str, Any]) -> list[str]:
         """Lists what another run was configured otherwise."""
         mine = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
-        theirs = dict(folder_config)
+        theirs = modernised_config(folder_config)
         data = theirs.get("data")
         if isinstance(data, Mapping) and data.get("corpus") == mine["data"]["offline_corpus"]:
             theirs["data"] = {**data, "corpus": mine["data"]["corpus"]}  # it had to take the stand-in

@@ -12,9 +12,9 @@ from typing import Any, Literal
 from lightning.pytorch import Trainer
 
 from lightning_gpt.errors import UserError, nearest
-from lightning_gpt.ladder import NETWORKS
+from lightning_gpt.ladder import NETWORKS, Network
+from lightning_gpt.launch.recipe import read_recipe
 from lightning_gpt.launch.types import Answer, in_words, takes
-from lightning_gpt.runs.config import read_config
 from lightning_gpt.training import AdamW, CharDataModule, Muon, Overfitting, SampleText, Schedule
 
 OWN: dict[str, Any] = {
@@ -74,19 +74,21 @@ def known_options() -> dict[str, Any]:
 
 
 @cache
+def choice_options(option: str, chosen: str) -> dict[str, Any]:
+    """The options of a chosen class: name to type."""
+    cls = CHOICES[option][chosen]
+    # a network's sizes are the fields of its config
+    of = typing.get_type_hints(cls)["config"] if issubclass(cls, Network) else cls
+    return {name: hint for name, hint in parameters(of).items() if f"{option}.{name}" not in LINKED}
+
+
+@cache
 def parameters(of: Callable[..., Any]) -> dict[str, Any]:
     """The parameters of a function, or of a class's constructor: name to type."""
     hints = typing.get_type_hints(
         inspect.unwrap(inspect.getattr_static(of, "__init__") if isinstance(of, type) else of)
     )
     return {name: hints.get(name, Any) for name in inspect.signature(of).parameters}
-
-
-def choice_options(option: str, chosen: str) -> dict[str, Any]:
-    """The options of a chosen class: name to type."""
-    return {
-        name: hint for name, hint in parameters(CHOICES[option][chosen]).items() if f"{option}.{name}" not in LINKED
-    }
 
 
 # ------------------------------------------------------------------------------------------------------ what is given
@@ -114,7 +116,7 @@ def given_options(args: list[str]) -> Iterator[Given]:
             raise UserError(f"--{name} needs a value")
         if name == "config":
             path = Path(typed)
-            yield from flattened(read_config(path), path)
+            yield from flattened(read_recipe(path), path)
         else:
             yield Given(name.replace(".init_args.", "."), typed)
 

@@ -7,11 +7,9 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from lightning_gpt.ladder import Network
 from lightning_gpt.ladder.maps import attention_maps
 from lightning_gpt.pictures import draw_attention
 from lightning_gpt.text.classes import character_class
@@ -112,7 +110,8 @@ class Page(Callback):
         """The characters' embedding, as points."""
         writer = writer_of(trainer)
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
-        points = embedding(pl_module.net)
+        # (V, C); of rung 1 its table: rows of what follows a character
+        points = pl_module.net.embedding().weight.detach().float().cpu()
         if writer is None or points.numel() > self.MOST_POINTS:
             return
         characters = pl_module.vocabulary.characters
@@ -152,9 +151,3 @@ def write_text(trainer: Trainer, tag: str, text: str) -> None:
 def as_markdown(text: str) -> str:
     """Text as a code block, the one form that TensorBoard shows with its line breaks and without styling it."""
     return "\n".join("    " + line for line in text.split("\n"))
-
-
-def embedding(net: Network) -> torch.Tensor:
-    """The characters' vectors (V, C): the first embedding of every rung; of rung 1 its table, rows of what follows."""
-    table = next(module for module in net.modules() if isinstance(module, nn.Embedding))
-    return table.weight.detach().float().cpu()

@@ -7,7 +7,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from lightning_gpt import machine
 from lightning_gpt.training.module import LanguageModel
 
-PLAIN = ("vocab_size", "block_size", "dropout")
 Card = tuple[tuple[str, str], ...]
 
 
@@ -15,8 +14,8 @@ def card(trainer: Trainer, module: LanguageModel) -> Card:
     """The run's card as rows of (head, text); a row without a head goes on with the one above."""
     assert module.net is not None
     data, tokens, net = module.data, module.data.tokens, module.net
-    shown = [name for name in net.sizes if name.startswith("n_") or name in ("block_size", "dropout")]
-    sizes = ", ".join(f"{name} {net.sizes[name]}" for name in shown)  # config.yaml has the rest
+    # the text's line says vocab_size, config.yaml the options
+    sizes = ", ".join(f"{name} {size}" for name, size in net.config.main().items() if name != "vocab_size")
     parameters = sum(p.numel() for p in net.parameters())
     device = trainer.strategy.root_device
     where = f"{trainer.world_size} x {device.type}" if trainer.world_size > 1 else device.type
@@ -48,8 +47,8 @@ def hyperparameters(trainer: Trainer, module: LanguageModel) -> dict[str, int | 
     net = module.blueprint(*data.sizes)
     chosen = {
         "network": type(net).__name__,
-        # those that every network of its kind has come first in a table that is sorted by name
-        **{x if x.startswith("n_") or x in PLAIN else f"network.{x}": size for x, size in net.sizes.items()},
+        # the main sizes come first in a table that is sorted by name: the options' names have a prefix
+        **{x if x in net.config.main() else f"network.{x}": size for x, size in net.sizes.items()},
         "parameters": sum(p.numel() for p in net.parameters()),
         "optimizer": type(recipe).__name__,
         **{f"optimizer.{name}": value for name, value in vars(recipe).items()},

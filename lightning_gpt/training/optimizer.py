@@ -5,18 +5,19 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
 from lightning_gpt.errors import UserError
+from lightning_gpt.ladder import Network
 
 
 class OptimizerRecipe(ABC):
     """What the configuration chooses; `build` makes the optimizer once the network is there."""
 
     @abstractmethod
-    def build(self, network: nn.Module, fused: bool = True, bf16: bool = False) -> Optimizer:
+    def build(self, network: Network, fused: bool = True, bf16: bool = False) -> Optimizer:
         """An optimizer over all parameters of the network, in groups.
 
         Args:
@@ -46,7 +47,7 @@ class AdamW(OptimizerRecipe):
         self.betas = betas
         self.weight_decay = weight_decay
 
-    def build(self, network: nn.Module, fused: bool = True, bf16: bool = False) -> Optimizer:
+    def build(self, network: Network, fused: bool = True, bf16: bool = False) -> Optimizer:
         """Two groups: what has at least two dimensions, decayed, and the rest."""
         parameters = [p for p in network.parameters() if p.requires_grad]
         groups = [
@@ -84,16 +85,17 @@ class Muon(OptimizerRecipe):
         self.adamw_betas = adamw_betas
         self.adamw_weight_decay = adamw_weight_decay
 
-    def build(self, network: nn.Module, fused: bool = True, bf16: bool = False) -> Optimizer:
+    def build(self, network: Network, fused: bool = True, bf16: bool = False) -> Optimizer:
         """Three groups: block matrices, other matrices, vectors. A network without blocks has no first group."""
-        parameters = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
-        inside = [p for name, p in parameters if p.ndim == 2 and "blocks." in name]
-        outside = [p for name, p in parameters if p.ndim >= 2 and "blocks." not in name]
+        parameters = [p for p in network.parameters() if p.requires_grad]
+        hidden = set(network.hidden_matrices())
+        inside = [p for p in parameters if p in hidden]
+        outside = [p for p in parameters if p.ndim >= 2 and p not in hidden]
         adam = {"muon": False, "lr": self.adamw_lr, "betas": self.adamw_betas}
         groups = [
             {"params": inside, "muon": True, "lr": self.lr, "weight_decay": self.weight_decay},
             {"params": outside, **adam, "weight_decay": self.adamw_weight_decay},
-            {"params": [p for _, p in parameters if p.ndim < 2], **adam, "weight_decay": 0.0},
+            {"params": [p for p in parameters if p.ndim < 2], **adam, "weight_decay": 0.0},
         ]
         return MuonAdamW([g for g in groups if g["params"]], momentum=self.momentum, fused=fused, bf16=bf16)
 

@@ -13,6 +13,14 @@ from lightning_gpt.files import held
 FIT = ["fit", "--data.corpus=text.txt", *TINY, "--resume=auto"]
 
 
+def interrupt(last):
+    """Makes a finished run's last.ckpt that of one that was interrupted."""
+    contents = torch.load(last, weights_only=True)
+    for state in contents["callbacks"].values():
+        state.pop("finished", None)
+    torch.save(contents, last)
+
+
 @pytest.fixture
 def interrupted(shell, monkeypatch):
     """A folder whose newest run stopped after 10 of 20 steps."""
@@ -20,11 +28,8 @@ def interrupted(shell, monkeypatch):
     assert main(FIT) == 0
     run = shell.folder / "runs/gpt/version_0"
     last = run / "checkpoints/last.ckpt"
-    contents = torch.load(last, weights_only=True)
     (shell.folder / "whole.ckpt").write_bytes(last.read_bytes())
-    for state in contents["callbacks"].values():
-        state.pop("finished", None)
-    torch.save(contents, last)
+    interrupt(last)
     return run
 
 
@@ -39,6 +44,18 @@ def test_auto_goes_on(interrupted, capsys):
     assert main(FIT) == 0
     assert "goes on with runs/gpt/version_0 behind step 20" in capsys.readouterr().out
     assert [path.name for path in interrupted.parent.iterdir()] == ["version_0"]
+
+
+def test_auto_goes_on_with_a_run_whose_configuration_has_names_of_version_0_1(interrupted, shell, capsys):
+    modern = ["--model.network=ModernGPT", "--trainer.max_steps=10", "--name=modern"]
+    assert main([*FIT, *modern, "--resume=never"]) == 0
+    config = shell.folder / "runs/modern/version_0/config.yaml"
+    old = config.read_text().replace("tie_weights: false", "own_head: true").replace("conv_width", "convolution")
+    assert "own_head: true" in old and "convolution: 4" in old
+    config.write_text(old)
+    interrupt(config.parent / "checkpoints/last.ckpt")
+    assert main([*FIT, *modern]) == 0
+    assert "goes on with runs/modern/version_0" in capsys.readouterr().out
 
 
 def test_auto_refuses_what_differs_and_names_it(interrupted, capsys):

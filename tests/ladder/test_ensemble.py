@@ -13,7 +13,7 @@ IDS = torch.randint(V, (6, T), generator=torch.Generator().manual_seed(1))
 
 def make(n_member=3):
     torch.manual_seed(0)
-    net = Ensemble(V, T, n_member, n_layer=2, n_head=2, n_embd=16)
+    net = Ensemble(V, T, n_member=n_member, n_layer=2, n_head=2, n_embd=16)
     for p in net.parameters():
         p.data += 0.2 * torch.randn_like(p)
     return net

@@ -9,12 +9,12 @@ from lightning_gpt.ladder import (
     Averaging,
     CausalSelfAttention,
     LayerNorm,
+    LayerNormGPT,
     ModernGPT,
-    MultiHead,
-    MultiHeadAttention,
-    Normed,
-    OneHead,
-    Residual,
+    MultiHeadGPT,
+    ProjectedAttention,
+    ResidualGPT,
+    SingleHeadGPT,
     causal_average_loops,
     causal_average_matrix,
     causal_average_softmax,
@@ -46,7 +46,7 @@ def test_three_forms_of_the_average_agree():
 
 @pytest.mark.parametrize("silent", ["query", "key"])
 def test_rung_3_with_zero_queries_or_keys_is_rung_2(silent):
-    two, three = Averaging(V, T, C), OneHead(V, T, C)
+    two, three = Averaging(V, T, n_embd=C), SingleHeadGPT(V, T, n_embd=C)
     copy_shared(two, three)
     nn.init.zeros_(getattr(three.head, silent).weight)
     nn.init.eye_(three.head.value.weight)  # rung 2 averages what it has, not a projection of it
@@ -54,17 +54,16 @@ def test_rung_3_with_zero_queries_or_keys_is_rung_2(silent):
     torch.testing.assert_close(three(ids), two(ids), atol=1e-6, rtol=1e-5)
 
 
-def test_rung_4_with_one_head_and_an_identity_mix_is_rung_3():
-    three, four = OneHead(V, T, C), MultiHead(V, T, C, n_head=1)
+def test_rung_4_with_one_head_is_rung_3():
+    three, four = SingleHeadGPT(V, T, n_embd=C), MultiHeadGPT(V, T, n_embd=C, n_head=1)
     copy_shared(three, four)
     four.attention.heads[0].load_state_dict(three.head.state_dict())
-    assert isinstance(four.attention.mix, nn.Identity)
     ids = torch.randint(V, (3, T))
     torch.testing.assert_close(four(ids), three(ids), atol=0, rtol=0)
 
 
 def test_rung_7_without_its_norms_is_rung_6():
-    six, seven = Residual(V, T, C), Normed(V, T, C)
+    six, seven = ResidualGPT(V, T, n_embd=C), LayerNormGPT(V, T, n_embd=C)
     copy_shared(six, seven)
     seven.norm = nn.Identity()
     for block in seven.blocks:
@@ -75,18 +74,18 @@ def test_rung_7_without_its_norms_is_rung_6():
 
 @pytest.mark.parametrize("n_head", [1, 4])
 def test_fused_heads_of_rung_8_are_the_separate_heads_of_rung_4(n_head):
-    slow = MultiHeadAttention(C, n_head, projection=True)
-    fast = CausalSelfAttention(C, n_head, dropout=0.0, bias=True)
+    slow = ProjectedAttention(C, n_head)
+    fast = CausalSelfAttention(C, n_head)
     for i, part in enumerate(("query", "key", "value")):
         rows = torch.cat([getattr(head, part).weight for head in slow.heads])  # (C, C), head after head
         fast.qkv.weight.data[i * C : (i + 1) * C] = rows.data
     nn.init.zeros_(fast.qkv.bias)
-    fast.projection.load_state_dict(slow.mix.state_dict())
+    fast.projection.load_state_dict(slow.projection.state_dict())
     x = torch.randn(3, T, C)
     left, right = x.clone().requires_grad_(), x.clone().requires_grad_()
     # two orders of summing the same fp32 products
     torch.testing.assert_close(fast(left), slow(right), atol=1e-6, rtol=1e-5)
-    torch.testing.assert_close(fast.weights(x), slow.weights(x), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(fast.attention_weights(x), slow.attention_weights(x), atol=1e-6, rtol=1e-5)
     fast(left).square().sum().backward()
     slow(right).square().sum().backward()
     torch.testing.assert_close(left.grad, right.grad, atol=1e-5, rtol=1e-4)
@@ -102,8 +101,8 @@ OPTIONS_OFF = {
     "squared_relu": False,
     "zero_init": False,
     "embedding_norm": False,
-    "own_head": False,
-    "convolution": 0,
+    "tie_weights": True,
+    "conv_width": 0,
     "softcap": None,
 }
 
@@ -129,7 +128,7 @@ def test_each_option_of_rung_9_does_something(option):
     torch.manual_seed(5)
     plain = ModernGPT(V, T, n_embd=C, **OPTIONS_OFF)
     torch.manual_seed(5)
-    on = {**OPTIONS_OFF, option: {"softcap": 2.0, "convolution": 4}.get(option, True)}
+    on = {**OPTIONS_OFF, option: {"softcap": 2.0, "conv_width": 4, "tie_weights": False}.get(option, True)}
     changed = ModernGPT(V, T, n_embd=C, **on)
     if changed.convolution:
         nn.init.ones_(changed.convolution.weight)  # it starts as the identity

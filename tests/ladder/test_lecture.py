@@ -9,10 +9,13 @@ from lightning_gpt.ladder import (
     Bigram,
     Head,
     LayerNorm,
-    Normed,
+    LayerNormGPT,
+    UnscaledHead,
     causal_average_loops,
     causal_average_matrix,
     causal_average_softmax,
+    cross_attention,
+    cross_attention_weights,
 )
 
 FIRST_BATCH = [
@@ -61,12 +64,12 @@ def test_averages_of_the_past(average):
 def head_and_x():
     torch.manual_seed(1337)
     x = torch.randn(4, 8, 32)
-    return Head(32, 16, scaled=False), x  # draws key, query, value in this order
+    return UnscaledHead(32, 16), x  # draws key, query, value in this order
 
 
 def test_weights_of_one_head(head_and_x):
     head, x = head_and_x
-    weights = head.weights(x)
+    weights = head.attention_weights(x)
     close(weights[0, 1], [0.1574, 0.8426, 0, 0, 0, 0, 0, 0])
     close(weights[0, 7], [0.0210, 0.0843, 0.0555, 0.2297, 0.0573, 0.0709, 0.2423, 0.2391])
     close(weights[1, 7], [0.3650, 0.0474, 0.0767, 0.0293, 0.3084, 0.0784, 0.0455, 0.0493])
@@ -112,18 +115,19 @@ def test_softmax_sharpens_with_size():
 
 
 def test_an_encoders_head_sees_all_and_cross_attention_another_text(head_and_x):
-    _, x = head_and_x
-    head = Head(32, 16, causal=False)
-    assert (head.weights(x) > 0).all()
+    head, x = head_and_x
+    assert (cross_attention_weights(head, x, x) > 0).all()
+    # the last position, which has no future, sees all in both
+    torch.testing.assert_close(cross_attention(head, x, x)[:, -1], head(x)[:, -1])
     source = torch.randn(4, 5, 32)
-    assert head.weights(x, source).shape == (4, 8, 5)
-    assert head(x, source).shape == (4, 8, 16)
-    torch.testing.assert_close(head(x, x), head(x))
+    assert cross_attention_weights(head, x, source).shape == (4, 8, 5)
+    assert cross_attention(head, x, source).shape == (4, 8, 16)
 
 
 def test_layer_norm_of_the_notebook():
     torch.manual_seed(1337)
-    out = LayerNorm(100, unbiased=True)(torch.randn(32, 100))
+    # the notebook divides by C - 1, as `var` does by default; the layer, as torch's, by C
+    out = LayerNorm(100)(torch.randn(32, 100)) * (99 / 100) ** 0.5
     close(out[:, 0].mean(), 0.1469)
     close(out[:, 0].std(), 0.8803)
     assert out[0].mean().abs() < 1e-7
@@ -154,5 +158,5 @@ def test_the_untrained_bigrams_text():
 
 
 def test_parameters_of_the_finished_code():
-    net = Normed(65, 32, n_embd=64, n_head=4, n_layer=4)
+    net = LayerNormGPT(65, 32, n_embd=64, n_head=4, n_layer=4)
     assert sum(p.numel() for p in net.parameters()) == 209_729

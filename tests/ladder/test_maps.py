@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lightning_gpt.ladder import GPT, NETWORKS, Bigram, Ensemble, ModernGPT, MultiHead, OneHead
+from lightning_gpt.ladder import GPT, NETWORKS, Bigram, Ensemble, ModernGPT, MultiHeadGPT, SingleHeadGPT
 from lightning_gpt.ladder.maps import attention_maps
 
 IDS = torch.randint(11, (7,), generator=torch.Generator().manual_seed(1))
@@ -22,7 +22,12 @@ def test_rows_are_shares_of_the_past(network):
 
 @pytest.mark.parametrize(
     ("net", "layers", "heads"),
-    [(Bigram(11, 8), 0, 0), (OneHead(11, 8), 1, 1), (MultiHead(11, 8), 1, 4), (GPT(11, 8, 3, 2, 16), 3, 2)],
+    [
+        (Bigram(11, 8), 0, 0),
+        (SingleHeadGPT(11, 8), 1, 1),
+        (MultiHeadGPT(11, 8), 1, 4),
+        (GPT(11, 8, n_layer=3, n_head=2, n_embd=16), 3, 2),
+    ],
 )
 def test_how_many(net, layers, heads):
     assert attention_maps(net, IDS).shape[:2] == (layers, heads)
@@ -40,5 +45,5 @@ def test_the_maps_are_those_of_the_forward_pass():
 
 
 def test_of_an_ensemble_one_member_is_looked_at():
-    net = Ensemble(11, 8, 2, n_layer=3, n_head=2, n_embd=8).eval()
+    net = Ensemble(11, 8, n_member=2, n_layer=3, n_head=2, n_embd=8).eval()
     assert torch.equal(attention_maps(net, IDS), attention_maps(net.members[0], IDS))
