@@ -8,11 +8,11 @@ import pytest
 import torch
 import yaml
 from conftest import TEXT, TINY
+from lightning_gpt.commands.lightning import RunCLI
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lightning_gpt
 from lightning_gpt.cli import COMMANDS, main
-from lightning_gpt.commands.lightning import RunCLI
 
 
 def state(path):

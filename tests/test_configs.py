@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-
 from lightning_gpt.commands.lightning import RunCLI
+
 from lightning_gpt.training import LanguageModel
 
 CONFIGS = sorted(p for p in (ROOT / "configs").rglob("*.yaml") if p.name != "base.yaml")

@@ -78,7 +78,7 @@ def choice_options(option: str, chosen: str) -> dict[str, Any]:
     """The options of a chosen class: name to type."""
     cls = CHOICES[option][chosen]
     # a network's sizes are the fields of its config
-    of = typing.get_type_hints(cls)["config"] if issubclass(cls, Network) else cls
+    of: type = typing.get_type_hints(cls)["config"] if issubclass(cls, Network) else cls
     return {name: hint for name, hint in parameters(of).items() if f"{option}.{name}" not in LINKED}
 
 
