@@ -4,8 +4,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
+from lightning_gpt import model
 from lightning_gpt.errors import UserError
 
 BY_NAME = ("best", "last")
@@ -29,6 +31,17 @@ def find_checkpoint(checkpoint: str, runs_dir: str | Path = "runs") -> Path:
     if not path.is_file():
         raise UserError(f"the newest run, {path.parent.parent}, has no {path.name} yet: name another by its path")
     return path
+
+
+def load(
+    checkpoint: str | Path = "best", device: str | torch.device = "cpu", runs_dir: str | Path = "runs"
+) -> model.TrainedGPT:
+    """A trained network from its checkpoint: a path, or `best` or `last` of the newest run below `runs_dir`.
+
+    Raises:
+        UserError: no such file, not a checkpoint of this project, or damaged.
+    """
+    return model.load(find_checkpoint(str(checkpoint), runs_dir), device)
 
 
 def new_version(home: Path) -> Path:

@@ -132,6 +132,6 @@ def test_a_corpus_name_in_a_checkpoint_is_not_a_path_to_write(trained, shell, mo
     """The text a checkpoint names is only told, never opened or made."""
     monkeypatch.chdir(shell.folder)
     contents = torch.load(trained.best, weights_only=True)
-    contents["lightning_gpt"]["corpus"] = "../../../etc/passwd"
+    contents["lightning_gpt"]["corpus"]["name"] = "../../../etc/passwd"
     torch.save(contents, "named.ckpt")
     assert len(lightning_gpt.load("named.ckpt").generate("Rough", 5)) == 5

@@ -9,18 +9,17 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from lightning_gpt import checkpoint
 from lightning_gpt.commands import lightning
 from lightning_gpt.commands.parsing import parse_some
-from lightning_gpt.commands.texts import RunText
+from lightning_gpt.commands.texts import text_of_run
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
-from lightning_gpt.generation import load
 from lightning_gpt.ladder import RUNGS, OneHead
 from lightning_gpt.ladder.maps import attention_maps
+from lightning_gpt.model import checkpoint, load
 from lightning_gpt.pictures import draw_attention, draw_ladder, png
 from lightning_gpt.runs import logged, newest_last, run_config
-from lightning_gpt.training.module import NATS_PER_BIT
+from lightning_gpt.text.baselines import baselines
 
 LINE = "We know, "  # of the first page: what rung 3's head looks at in it is drawn
 
@@ -119,7 +118,7 @@ def row_of(number: int, name: str, home: Path) -> Row:
         RUNGS[number - 1].idea,
         sum(p.numel() for p in gpt.network.parameters()),
         loss,
-        loss / NATS_PER_BIT,
+        logged(last.parent.parent)["val/bits_per_char"][-1][1],
         RUNGS[number - 1].reference,
         contents["callbacks"]["Speed"]["training_seconds"],
         " ".join(gpt.generate(max_new_tokens=120, seed=1337).split())[:60],
@@ -149,7 +148,7 @@ def report(recipes: dict[int, Path], folder: Path) -> None:
     writer.writerows(asdict(row) for row in rows)
     keep(folder / "table.md", table.encode())
     keep(folder / "table.csv", text.getvalue().encode())
-    keep(folder / "ladder.png", png(draw_ladder(curves, RunText(data).baselines())))
+    keep(folder / "ladder.png", png(draw_ladder(curves, baselines(text_of_run(data)))))
     print(f"\n{table}\ntable, picture and curves are in {folder}/")
 
 
@@ -170,9 +169,10 @@ def markdown(rows: Sequence[Row]) -> str:
 def attention_map(last: Path) -> Any:
     """What the head of a trained rung 3 looks at in a line of Shakespeare, a block long."""
     gpt = load(last)
-    ids = gpt.vocabulary.encode(LINE, unknown="skip")[: gpt.network.block_size]
+    ids = gpt.tokenizer.encode(LINE, unknown="skip")[: gpt.network.block_size]
     maps = attention_maps(gpt.network, ids)[0].numpy()
-    return draw_attention(maps, gpt.vocabulary.decode(ids), "rung 3: what its one head looks at", cell=40)
+    labels = [gpt.tokenizer.token_text(token) for token in ids.tolist()]
+    return draw_attention(maps, labels, "rung 3: what its one head looks at", cell=40)
 
 
 def keep(path: Path, contents: bytes) -> None:

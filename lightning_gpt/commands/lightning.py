@@ -18,7 +18,6 @@ from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-from lightning_gpt import checkpoint
 from lightning_gpt.commands import completion
 from lightning_gpt.commands.parsing import parse, parse_some
 from lightning_gpt.commands.programs import command, program_name, tensorboard_name, version
@@ -27,6 +26,7 @@ from lightning_gpt.errors import UserError
 from lightning_gpt.files import held
 from lightning_gpt.ladder import RUNGS
 from lightning_gpt.machine import best_precision, keep_freed_memory, on_gpu
+from lightning_gpt.model import Record, checkpoint
 from lightning_gpt.runs import find_checkpoint, new_version, run_config, run_folder
 from lightning_gpt.terminal import styled
 from lightning_gpt.training import (
@@ -46,7 +46,6 @@ from lightning_gpt.training import (
     Speed,
     best_checkpoint,
 )
-from lightning_gpt.training.module import NATS_PER_BIT
 
 TRAINER_DEFAULTS: dict[str, Any] = {
     "max_steps": 2000,
@@ -241,7 +240,8 @@ class RunCLI(LightningCLI):
         self.model.check(self.datamodule, saved, path or "", fit=self.only == "fit")
         self.resumed_step = saved["global_step"] if saved else 0
         if saved and self.only == "fit" and self.config.fit.resume != "never":
-            then, now = saved[checkpoint.KEY]["corpus_sha256"], self.datamodule.tokens.sha256
+            corpus = Record.of(saved, path or "").corpus
+            then, now = corpus.sha256 if corpus else "", self.datamodule.tokens.sha256
             if then != now:
                 raise UserError(
                     f"{self.datamodule.corpus} has changed since that run began (SHA-256 {then[:12]}…, now "
@@ -300,7 +300,7 @@ class RunCLI(LightningCLI):
         nats: list[Any] = self.trainer.predict(**kwargs) or []  # a tensor (B, T) for each batch
         if nats:
             total, targets = sum(batch.sum().item() for batch in nats), len(self.datamodule.val_ids) - 1
-            print(f"{targets:,} held-out characters, {total / targets:.4f} nats each")
+            print(f"{targets:,} held-out {self.datamodule.tokens.tokenizer.unit}s, {total / targets:.4f} nats each")
 
     def after_fit(self) -> None:
         """The best loss, where it is kept, and what to do with it."""
@@ -309,13 +309,14 @@ class RunCLI(LightningCLI):
             return
         assert best.best_model_score is not None
         loss, path, program = float(best.best_model_score), os.path.relpath(best.best_model_path), program_name()
-        corpus = self.datamodule.tokens.corpus
+        tokens = self.datamodule.tokens
         prompt = next(
             (f" --prompt {shlex.quote(p)}" for p in self._get(self.config, "sample").prompts or [] if p.strip()), ""
         )
         print(
-            f"{styled(f'best val/loss {loss:.4f}', 'bold', 'green')} nats per character "
-            f"({loss / NATS_PER_BIT:.3f} bits) on {corpus}\n"
+            f"{styled(f'best val/loss {loss:.4f}', 'bold', 'green')} nats per "
+            f"{tokens.tokenizer.unit} ({tokens.held_out.bits_per_character(loss):.3f} bits per character) on "
+            f"{tokens.corpus}\n"
             f"  kept in      {path}\n"
             f"  validate     {program} validate --ckpt_path {path}\n"
             f"  write text   {program} generate --ckpt_path {path}{prompt}\n"

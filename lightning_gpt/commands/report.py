@@ -5,16 +5,17 @@ from pathlib import Path
 from lightning_gpt.commands.texts import text_of
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
-from lightning_gpt.generation import load
+from lightning_gpt.model import load
 from lightning_gpt.report.findings import find_out
 from lightning_gpt.report.page import page
 from lightning_gpt.runs import find_checkpoint, logged, run_folder
+from lightning_gpt.text.baselines import baselines
 
 
 def report(
     ckpt_path: str = "best",
     out: str | None = None,
-    prompt: str = "\n",
+    prompt: str = "",
     seed: int = 1337,
     device: str = "cpu",
     runs_dir: str = "runs",
@@ -24,15 +25,14 @@ def report(
     Args:
         ckpt_path: A path, or best or last of the newest run.
         out: The file to write; report.html in the run's folder if left out.
-        prompt: Text that the samples continue.
+        prompt: Text that the samples continue; a line break if left out.
         seed: Of the samples.
         device: Where to compute: cpu, cuda, mps.
         runs_dir: The folder of all runs.
     """
     path = find_checkpoint(ckpt_path, runs_dir)
     gpt = load(path, device)
-    assert gpt.record is not None
-    text = text_of(path, gpt.record)
+    tokens = text_of(path, gpt.record)
     folder = run_folder(path)
     assert folder is not None
     known = logged(folder)
@@ -41,16 +41,14 @@ def report(
         for name, tag in {"trained on": "loss/train", "held out": "loss/val"}.items()
         if tag in known
     }
-    found = find_out(
-        gpt, text.train_ids, text.val_ids, card(path, folder, known), curves, text.baselines(), prompt, seed
-    )
+    found = find_out(gpt, tokens, card(path, folder, known), curves, baselines(tokens), prompt, seed)
     target = Path(out) if out is not None else folder / "report.html"
     try:
         with replacing(target) as file:
             file.write(page(found).encode())
     except OSError as error:
         raise UserError(f"can't write {target}: {error.strerror or error}") from error
-    print(f"{found.loss:.4f} nats per held-out character; the report is {target}")
+    print(f"{found.loss:.4f} nats per held-out {found.unit}; the report is {target}")
 
 
 def card(path: Path, folder: Path, known: dict[str, list[tuple[int, object]]]) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning_gpt import checkpoint
+from lightning_gpt.model import checkpoint
 from lightning_gpt.runs import newest_last
 
 NOT_OF_THE_RUN = ("ckpt_path", "resume", "config")

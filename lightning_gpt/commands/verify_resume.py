@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from lightning_gpt import checkpoint
 from lightning_gpt.commands.parsing import parse_some
 from lightning_gpt.errors import UserError
+from lightning_gpt.model import checkpoint
 from lightning_gpt.runs import logged, newest_last
 
 COMPARED = ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers", "lightning_gpt")

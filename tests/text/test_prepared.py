@@ -15,7 +15,7 @@ def prepared(tmp_path, data, name="x.txt"):
 
 
 def text_of(tokens):
-    return tokens.vocabulary.decode(np.asarray(tokens.ids).tolist())
+    return tokens.tokenizer.decode(np.asarray(tokens.ids).tolist())
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 1 << 20])

@@ -1,0 +1,18 @@
+"""A line of a text that is worth looking at, for pictures of attention."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_gpt.tokens import Tokenizer
+
+LOOKED_THROUGH = 2000  # tokens
+
+
+def interesting_line(ids: np.ndarray, tokenizer: Tokenizer, size: int) -> Tensor:
+    """The first line of ids (N,) of at least `size` characters, or the beginning: at most `size` of its ids, int64."""
+    beginning = ids[:LOOKED_THROUGH]
+    for line in tokenizer.decode(beginning).split("\n")[:-1]:  # the last may be cut in the middle of a character
+        if len(line) >= size:
+            return tokenizer.encode(line, "skip")[:size]
+    return torch.from_numpy(beginning[:size].astype(np.int64))
