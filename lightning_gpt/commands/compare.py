@@ -46,7 +46,7 @@ class Difference:
 
     @property
     def real(self) -> bool:
-        """Whether the interval leaves out 0, and is one to trust."""
+        """True if the interval leaves out 0, and is one to trust."""
         return abs(self.mean) > self.margin and self.blocks >= FEW
 
     def __str__(self) -> str:
@@ -54,7 +54,7 @@ class Difference:
 
 
 def difference(a: np.ndarray, b: np.ndarray, block: int, chosen: np.ndarray | None = None) -> Difference:
-    """The paired difference of losses a and b (N,), over the characters that `chosen` (N,) marks, or all.
+    """Computes the paired difference of losses a and b (N,), over the characters that `chosen` (N,) marks, or all.
 
     Neighbouring characters are surprising together, so not characters but blocks are taken for independent; as blocks
     hold different numbers of chosen characters, the difference is a ratio of sums, with its usual variance (Cochran,
@@ -130,25 +130,25 @@ def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs") -> None
         if (kinds == kind).any():
             part = difference(nats_a, nats_b, block, kinds == kind)
             doubt = "" if part.real else "  may be chance" if part.blocks >= FEW else "  too few to tell"
-            told = f"± {part.margin:.4f}{doubt}"
-            print(f"{name:14}{part.characters:10,}  {part.a:7.4f}  {part.b:7.4f}  {part.mean:+8.4f} {told}")
+            margin = f"± {part.margin:.4f}{doubt}"
+            print(f"{name:14}{part.characters:10,}  {part.a:7.4f}  {part.b:7.4f}  {part.mean:+8.4f} {margin}")
 
 
 def surprisal(gpt: TrainedGPT, text: Tokens) -> np.ndarray:
-    """Nats (M,) of the held-out text's characters, NaN where nothing was predicted; of a long one, its beginning."""
+    """Computes nats (M,) of the held-out text's characters (of a long one, its beginning), NaN if not predicted."""
     ids = text.val_ids[: MOST_READ + 1]
     return by_character(gpt.read(ids).nats, ids, gpt.tokenizer)
 
 
 def described(gpt: TrainedGPT) -> str:
-    """The network in a few words."""
+    """Describes the network in a few words."""
     parameters = sum(p.numel() for p in gpt.network.parameters())
     tokens = "" if gpt.tokenizer.per_character else f", {gpt.tokenizer.kind} as tokens"
     return f"{type(gpt.network).__name__} of {parameters:,} parameters{tokens}"
 
 
 def verdict(whole: Difference) -> str:
-    """What the interval means, in words."""
+    """Explains the interval in words."""
     if whole.blocks < FEW:
         return f"Only {whole.blocks} blocks are held out: too few to tell chance from a difference."
     if whole.a == whole.b and whole.margin == 0:
@@ -160,6 +160,6 @@ def verdict(whole: Difference) -> str:
     better, worse = ("B", "A") if whole.mean < 0 else ("A", "B")
     return (
         f"{better} is better than {worse}, and that is real: on other text of this kind it would be so again.\n"
-        "(Of these two checkpoints; how much a recipe owes to its seed is told by training it with several.\n"
+        "(Of these two checkpoints; how much a recipe owes to its seed shows when it is trained with several.\n"
         "A best.ckpt was chosen on this very text, which flatters it a little.)"
     )

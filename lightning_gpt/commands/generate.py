@@ -83,7 +83,7 @@ def generate(
 
 
 def training_text(path: Path, gpt: TrainedGPT) -> OverlapIndex:
-    """The text that the network learned, to look its own texts up in.
+    """Indexes the text that the network was trained on, to look its own texts up in.
 
     Raises:
         UserError: it can't be found, or is too long.
@@ -97,7 +97,7 @@ def training_text(path: Path, gpt: TrainedGPT) -> OverlapIndex:
 
 
 def novel(index: OverlapIndex, written: str) -> str:
-    """How much of a text is copied, in words."""
+    """Says how much of a text is copied."""
     overlap = index.of(written)
     stretch = written[overlap.at : overlap.at + overlap.longest]
     return (
@@ -107,7 +107,7 @@ def novel(index: OverlapIndex, written: str) -> str:
 
 
 def _read(prompt: str) -> str:
-    """The prompt itself, or what it points to.
+    """Reads the prompt: itself, standard input, or a file.
 
     Raises:
         UserError: no such file, or not UTF-8.

@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself: the record, in plain values, read as untrusted. Knows no file and no Lightning."""
+"""A checkpoint's record: network, tokenizer, corpus, provenance, in plain values. Read as untrusted; knows no file."""
 
 import math
 import re
@@ -45,7 +45,7 @@ class CorpusRecord:
 
 @dataclass(frozen=True)
 class Origin:
-    """A station of a network's weights.
+    """One step of a network's provenance: what its weights were trained on, or that they were imported.
 
     Attributes:
         how: one of HOW.
@@ -64,7 +64,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Record:
-    """All that is needed to use the weights; no class is named that is not in the ladder's table.
+    """All that is needed to use the weights; names no class that is not in the ladder's table.
 
     Attributes:
         network: a rung's class name.
@@ -81,7 +81,7 @@ class Record:
     provenance: tuple[Origin, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """The record as it is saved, in plain values."""
+        """Describes the record in plain values, as it is saved."""
         return {
             "format": FORMAT,
             "network": self.network,
@@ -93,7 +93,7 @@ class Record:
 
     @classmethod
     def of(cls, checkpoint: Mapping[str, Any], path: str | Path) -> "Record":
-        """The record in a checkpoint that was read from `path`, of format 1 or 2. All of it is checked.
+        """Reads the record of a checkpoint that came from `path`, of format 1 or 2; checks all of it.
 
         Raises:
             UserError: it has none, or one of another format, or one that is damaged.
@@ -154,7 +154,7 @@ class Record:
             )
 
     def build(self, weights: Mapping[str, torch.Tensor]) -> Network:
-        """The network with these weights, in eval mode.
+        """Builds the network with these weights, in eval mode.
 
         Raises:
             ValueError, RuntimeError, TypeError: sizes and weights do not belong together.
@@ -169,7 +169,7 @@ class Record:
 
 
 def as_format_2(entries: Mapping[str, Any], steps: Any) -> dict[str, Any]:
-    """A record of format 1, which knew characters only, as one of format 2; nothing is checked yet."""
+    """Converts a record of format 1, which knew characters only; nothing is checked yet."""
     name, sha256, length = entries["corpus"], entries["corpus_sha256"], entries["corpus_length"]
     unknown = {"bytes": None, "train_fraction": None}
     return {
@@ -189,27 +189,27 @@ Check = Callable[[Any], bool]
 
 
 def is_text(value: Any) -> bool:
-    """Whether this is a string of bearable length."""
+    """Accepts a string of bearable length."""
     return isinstance(value, str) and len(value) <= LONGEST
 
 
 def is_count(value: Any) -> bool:
-    """Whether this is a whole number that counts something."""
+    """Accepts a whole number from 0 on."""
     return type(value) is int and 0 <= value < 2**63
 
 
 def is_share(value: Any) -> bool:
-    """Whether this is a part of a whole, and neither none nor all of it."""
+    """Accepts a float between 0 and 1."""
     return type(value) is float and 0 < value < 1
 
 
 def is_sha256(value: Any) -> bool:
-    """Whether this is a SHA-256 in hexadecimal."""
+    """Accepts a SHA-256 in hexadecimal."""
     return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
 def is_sizes(value: Any) -> bool:
-    """Whether this is a network's sizes: names and plain numbers."""
+    """Accepts a network's sizes: names and plain, finite numbers."""
     return isinstance(value, dict) and all(
         is_text(name) and (x is None or type(x) in (bool, int) or (type(x) is float and math.isfinite(x)))
         for name, x in value.items()
@@ -217,7 +217,7 @@ def is_sizes(value: Any) -> bool:
 
 
 def or_none(check: Check) -> Check:
-    """Whether this is None or passes the check."""
+    """Accepts None, too."""
     return lambda value: value is None or check(value)
 
 
@@ -239,7 +239,7 @@ OF_AN_ORIGIN: dict[str, Check] = {
 
 
 def checked(cls: type[T], plain: Any, checks: Mapping[str, Check]) -> T:
-    """A dataclass from plain values, each of which passes its check.
+    """Makes a dataclass from plain values, each of which passes its check.
 
     Raises:
         ValueError, KeyError: one is missing or does not.

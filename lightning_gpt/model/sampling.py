@@ -1,4 +1,4 @@
-"""How a text is written, as one value that checks itself. Knows no network."""
+"""The options of sampling as one dataclass that checks itself. Knows no network."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from lightning_gpt.errors import UserError
 
 @dataclass(frozen=True)
 class Sampling:
-    """The options of writing, in one place.
+    """The options of sampling, for Python, the command line and the samples of a run.
 
     Attributes:
         max_new_tokens: tokens to write at most.

@@ -41,7 +41,7 @@ class TrainedGPT:
 
     @property
     def device(self) -> torch.device:
-        """Where the network's weights are."""
+        """The device of the network's weights."""
         return next(self.network.parameters()).device
 
     def to(self, device: str | torch.device) -> "TrainedGPT":
@@ -65,7 +65,7 @@ class TrainedGPT:
     # --------------------------------------------------------------------------------------------------- writing
 
     def generate(self, prompt: str | None = None, *options: Any, unknown: str = "error", **named: Any) -> str:
-        """The prompt's continuation, without the prompt.
+        """Continues the prompt; returns the continuation without it.
 
         Args:
             prompt: text to continue, of any length; the network sees a block of it at most, see `decode`. None: a line
@@ -80,14 +80,14 @@ class TrainedGPT:
         return "".join(self.stream(prompt, *options, unknown=unknown, **named))
 
     def stream(self, prompt: str | None = None, *options: Any, unknown: str = "error", **named: Any) -> Iterator[str]:
-        """As `generate`, in pieces as they come: a token each, or more where its characters or `stop` must wait."""
+        """Yields what `generate` returns, as it comes: a token each, or more where characters or `stop` must wait."""
         rows = self.streams(1, prompt, *options, unknown=unknown, **named)
         return (piece for (piece,) in rows if piece)
 
     def streams(
         self, number: int, prompt: str | None = None, *options: Any, unknown: str = "error", **named: Any
     ) -> Iterator[list[str]]:
-        """Several continuations, written together: `number` pieces at a time, as they come; many may be empty.
+        """Yields several continuations, written together: `number` pieces at a time; many may be empty.
 
         Text i is the one that `generate` writes with seed + i.
         """
@@ -116,7 +116,7 @@ class TrainedGPT:
     # --------------------------------------------------------------------------------------------------- reading
 
     def loss(self, text: str) -> float:
-        """Exact mean loss over the text's targets, in nats per token; blocks as in validation.
+        """Computes the exact mean loss over the text's targets, in nats per token; blocks as in validation.
 
         Raises:
             UserError: fewer than two tokens, or an unknown character.
@@ -128,7 +128,7 @@ class TrainedGPT:
         return float(self.read(ids.numpy()).nats.mean())
 
     def read(self, ids: np.ndarray, guesses: int = 0) -> "Reading":
-        """What the network expected at each token of a text but the first; blocks as in validation.
+        """Computes surprisal and guesses for each token of a text but the first; blocks as in validation.
 
         Args:
             ids: (N,), N at least 2.
@@ -151,7 +151,7 @@ class TrainedGPT:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a network expected of a text of N tokens.
+    """A network's surprisal and guesses, over a text of N tokens.
 
     Attributes:
         nats: (N - 1,), each token's surprisal, -ln of its probability; the first has none.
@@ -165,7 +165,7 @@ class Reading:
 
 
 class Ending:
-    """Lets a text through up to the first `stop`; what might be its beginning waits until it is clear that it is not.
+    """Ends a stream of text before the first `stop`; what may be its beginning waits until it is clear that it is not.
 
     Attributes:
         reached: whether `stop` has come.
@@ -177,7 +177,7 @@ class Ending:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """What is certain of the text now, without what was certain before."""
+        """Takes one more piece: returns the text that is certain now, without what was certain before."""
         if self.reached or self.stop is None:
             return "" if self.reached else piece
         held = self._held + piece
@@ -191,12 +191,12 @@ class Ending:
         return held[: len(held) - waiting]
 
     def rest(self) -> str:
-        """What has waited in vain, when no more comes."""
+        """Ends the stream: what has waited in vain."""
         return self._held
 
 
 def checked_device(device: str | torch.device) -> torch.device:
-    """The device of this name, as torch writes it.
+    """Finds the device of this name.
 
     Raises:
         UserError: this machine has none.

@@ -56,14 +56,14 @@ def draw_attention(maps: np.ndarray, tokens: Sequence[str], title: str, cell: in
 
 
 def shaded(values: np.ndarray) -> np.ndarray:
-    """values (...) of 0 to 1 to colours (..., 3), uint8."""
+    """Maps values (...) of 0 to 1 to colours (..., 3), uint8."""
     stops = np.linspace(0, 1, len(SHADES))
     channels = [np.interp(values, stops, SHADES[:, i]) for i in range(3)]
     return np.stack(channels, axis=-1).round().astype(np.uint8)
 
 
 def visible(text: str) -> str:
-    """The text with a mark for each character that is not seen."""
+    """Replaces each invisible character by a mark."""
     return "".join({" ": "␣", "\n": "⏎", "\t": "⇥"}.get(c, c if c.isprintable() else "□") for c in text)
 
 

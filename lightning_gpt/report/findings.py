@@ -1,4 +1,4 @@
-"""What a report says of a trained network, as numbers and texts. Knows nothing of HTML.
+"""Measures all that a report shows of a trained network, as numbers and texts. Knows nothing of HTML.
 
 Legend: N tokens of a text, M characters of it, T block size, L layers, H heads.
 """
@@ -32,7 +32,7 @@ Curve = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Sample:
-    """A text that the network wrote, and what of it stands in the training text (None: that was not looked up)."""
+    """A text that the network wrote, and its overlap with the training text (None: that is too long to be indexed)."""
 
     temperature: float
     text: str
@@ -50,7 +50,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of whole characters: one token, or as many as its characters take.
+    """One token of a text, or as many as it takes to have whole characters.
 
     Attributes:
         text: what it says.
@@ -65,7 +65,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Findings:
-    """All of it; losses in nats per token where nothing else is said."""
+    """All that a report shows; losses in nats per token where nothing else is said."""
 
     card: Mapping[str, str]
     loss: float
@@ -122,7 +122,7 @@ def find_out(
 
 
 def write(gpt: TrainedGPT, index: OverlapIndex | None, prompt: str, temperature: float, seed: int) -> Sample:
-    """A sample, looked up in the training text."""
+    """Writes a sample and looks it up in the training text."""
     written = gpt.generate(prompt, SAMPLE, temperature, seed=seed)
     if index is None:
         return Sample(temperature, prompt + written, None, [False] * len(prompt + written))
@@ -131,7 +131,7 @@ def write(gpt: TrainedGPT, index: OverlapIndex | None, prompt: str, temperature:
 
 
 def pieces(ids: np.ndarray, reading: Reading, tokenizer: Tokenizer) -> list[Piece]:
-    """The text of ids (N,) in whole characters, with what a network expected of them."""
+    """Splits the text of ids (N,) into tokens of whole characters, with their surprisal and guesses."""
     found: list[Piece] = []
     decoder = tokenizer.decoder()
     nats: float | None = None
@@ -151,7 +151,7 @@ def pieces(ids: np.ndarray, reading: Reading, tokenizer: Tokenizer) -> list[Piec
 
 
 def by_position(nats: np.ndarray, block_size: int) -> list[tuple[float, float]]:
-    """Mean loss by how many tokens could be seen, 1 to block_size; neighbours together where there are many."""
+    """Averages the loss by how many tokens could be seen, 1 to block_size; neighbours together where there are many."""
     seen = np.arange(len(nats)) % block_size + 1
     edges = np.arange(1, block_size + 2)
     if block_size > 24:
@@ -165,7 +165,7 @@ def by_position(nats: np.ndarray, block_size: int) -> list[tuple[float, float]]:
 
 
 def expected_lines(text: str, nats: np.ndarray) -> list[Line]:
-    """The whole lines of some length in a text of nats (M,) a character, the most expected first, each once."""
+    """Sorts the whole lines of some length in a text, nats (M,) a character, by mean loss, each once."""
     found: dict[str, Line] = {}
     start = text.find("\n") + 1  # the first may be half a line
     while (end := text.find("\n", start)) != -1:

@@ -23,7 +23,7 @@ for (const name of ["mouseover", "click"])
 
 
 def page(found: Findings) -> str:
-    """The whole file."""
+    """Renders the whole file."""
     style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
     title = f"{found.card.get('run', 'run')}: {found.loss:.4f} nats per {found.unit}"
     sections = [
@@ -44,7 +44,7 @@ def page(found: Findings) -> str:
 
 
 def loss(found: Findings) -> str:
-    """Curves with baselines, and what the loss means."""
+    """Renders the loss: curves with baselines, units, and which baselines are beaten."""
     beaten = [name for name, level in found.baselines.items() if level > found.loss]
     said = f"Better than {', '.join(beaten)} counts." if beaten else "No better than counting."
     chart = line_chart(found.curves, found.baselines, "training step", f"nats per {found.unit}") if found.curves else ""
@@ -58,12 +58,12 @@ def loss(found: Findings) -> str:
 
 
 def samples(found: Findings) -> str:
-    """What it writes, bold to wild, with what is copied underlined."""
+    """Renders the samples, bold to wild, with what is copied underlined."""
     return "<h2>Samples</h2>\n" + "\n".join(map(sample, found.samples))
 
 
 def sample(written: Sample) -> str:
-    """One of them."""
+    """Renders one sample."""
     said = ""
     if written.overlap is not None:
         said = (
@@ -82,7 +82,7 @@ def sample(written: Sample) -> str:
 
 
 def surprisal(found: Findings) -> str:
-    """Held-out text, each piece the stronger coloured the less it was expected."""
+    """Renders held-out text, each piece the stronger coloured the higher its surprisal."""
     spans = []
     for piece in found.pieces:
         if piece.nats is None:
@@ -103,17 +103,17 @@ def surprisal(found: Findings) -> str:
 
 
 def strength(nats: float) -> int:
-    """Which of the colours."""
+    """Chooses the colour of a surprisal, 0 to 6."""
     return sum(nats >= step for step in STEPS)
 
 
 def shown(text: str) -> str:
-    """A piece of the coloured text: a line break can be pointed at, too."""
+    """Escapes a piece of the coloured text; a line break can be pointed at, too."""
     return escape(text).replace("\n", "⏎\n")
 
 
 def classes(found: Findings) -> str:
-    """Loss by kind of character and by place in the block."""
+    """Renders the loss by class of character and by position in the block."""
     most = max(mean for _, mean in found.classes.values()) or 1.0
     rows = "".join(
         f'<tr><td>{name}</td><td class="n">{count:,}</td><td class="n">{mean:.3f}</td>'
@@ -135,7 +135,7 @@ def classes(found: Findings) -> str:
 
 
 def lines(found: Findings) -> str:
-    """The lines of the held-out text that it knew best and least."""
+    """Renders the held-out lines of lowest and highest loss."""
 
     def table(title: str, chosen: Sequence[Line]) -> str:
         rows = "".join(
@@ -149,7 +149,7 @@ def lines(found: Findings) -> str:
 
 
 def attention(found: Findings) -> str:
-    """A picture a head."""
+    """Renders an attention map for each head."""
     if not len(found.maps):
         return ""
     pictures = "".join(
@@ -165,7 +165,7 @@ def attention(found: Findings) -> str:
 
 
 def card(found: Findings) -> str:
-    """What this is a report of."""
+    """Renders the card of the run."""
     rows = "".join(
         f'<tr><th class="head">{escape(name)}</th><td class="card">{escape(value)}</td></tr>'
         for name, value in found.card.items()

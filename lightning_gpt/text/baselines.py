@@ -1,4 +1,4 @@
-"""What a loss is to be compared with: models that only count. Nothing here is trained by gradient."""
+"""Baselines for a loss: uniform, unigram, bigram and 5-gram models, which only count."""
 
 import json
 import math
@@ -17,7 +17,7 @@ FORMAT = 2  # raised when the numbers' meaning changes, so that cached ones are 
 
 
 def baselines(tokens: Tokens) -> dict[str, float]:
-    """Nats per held-out token of uniform, unigram, bigram and 5-gram counts; cached beside the prepared text.
+    """Computes nats per held-out token of uniform, unigram, bigram and 5-gram counts; cached beside the prepared text.
 
     Where the vocabulary is too large for a table of pairs there is no bigram. The 5-gram's is for a million tokens of
     training and the first 131,072 held out, where the text has more.

@@ -1,4 +1,4 @@
-"""Kinds of characters, for tables and colours: what a network finds easy is not the same for all of them."""
+"""Classes of characters by Unicode category, for tables of losses."""
 
 import unicodedata
 
@@ -11,7 +11,7 @@ BY_CATEGORY = {"Ll": 0, "Lu": 1, "Lt": 1, "L": 2, "M": 2, "N": 3, "Z": 4, "P": 6
 
 
 def character_class(character: str) -> str:
-    """The one of CLASSES that a character belongs to, by its Unicode category."""
+    """Finds the one of CLASSES that a character belongs to, by its Unicode category."""
     if character == "\n":
         return "line break"
     if character == "\t":
@@ -21,13 +21,13 @@ def character_class(character: str) -> str:
 
 
 def classes_of(text: str) -> np.ndarray:
-    """Text of M characters to the place of each one's class in CLASSES, (M,)."""
+    """Classifies a text of M characters: the place of each one's class in CLASSES, (M,)."""
     codes, places = np.unique(code_points(text), return_inverse=True)
     return np.array([CLASSES.index(character_class(chr(code))) for code in codes], dtype=np.int64)[places]
 
 
 def mean_by_class(values: np.ndarray, text: str) -> dict[str, tuple[int, float]]:
-    """For each class that occurs in a text: how many of its M characters it has, and the mean of their values (M,)."""
+    """Averages values (M,) of a text's characters by class: for each that occurs, its count and its mean."""
     kinds = classes_of(text)
     counts = np.bincount(kinds, minlength=len(CLASSES))
     sums = np.bincount(kinds, weights=values, minlength=len(CLASSES))

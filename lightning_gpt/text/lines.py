@@ -1,4 +1,4 @@
-"""A line of a text that is worth looking at, for pictures of attention."""
+"""Chooses a line of a text for pictures of attention."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ LOOKED_THROUGH = 2000  # tokens
 
 
 def interesting_line(ids: np.ndarray, tokenizer: Tokenizer, size: int) -> Tensor:
-    """The first line of ids (N,) of at least `size` characters, or the beginning: at most `size` of its ids, int64."""
+    """Finds the first line of ids (N,) of `size` characters or more, else the beginning: `size` ids at most, int64."""
     beginning = ids[:LOOKED_THROUGH]
     for line in tokenizer.decode(beginning).split("\n")[:-1]:  # the last may be cut in the middle of a character
         if len(line) >= size:

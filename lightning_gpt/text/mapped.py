@@ -10,13 +10,13 @@ PIECE = 1_000_000  # tokens looked at in one go
 
 
 def map_ids(path: Path, dtype: str) -> np.ndarray:
-    """The ids (N,) in a file, read-only; what of them is in memory is up to the operating system and `release`."""
+    """Memory-maps the ids (N,) in a file, read-only."""
     with path.open("rb") as file:
         return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype=dtype)
 
 
 def release(ids: np.ndarray) -> None:
-    """Gives back the memory of mapped ids, or of a slice of them; they are read again where they are needed.
+    """Frees the memory that mapped ids, or a slice of them, have taken; they are read again where they are needed.
 
     A read maps up to megabytes around it, which must not add up to the whole text. An array that lies in no file
     stays as it is.
@@ -30,14 +30,14 @@ def release(ids: np.ndarray) -> None:
 
 
 def pieces(ids: np.ndarray, overlap: int = 0) -> Iterator[np.ndarray]:
-    """Ids (N,) in parts, each beginning with the last `overlap` tokens of the one before, released after each."""
+    """Yields ids (N,) in parts, each beginning with the last `overlap` tokens of the one before; releases each."""
     for start in range(0, max(len(ids) - overlap, 0), PIECE):
         yield ids[start : start + PIECE + overlap]
         release(ids)
 
 
 def token_counts(ids: np.ndarray, vocab_size: int) -> np.ndarray:
-    """Ids (N,) to how often each token occurs, (V,)."""
+    """Counts how often each token occurs in ids (N,), (V,)."""
     counts = np.zeros(vocab_size, dtype=np.int64)
     for piece in pieces(ids):
         counts += np.bincount(piece, minlength=vocab_size)

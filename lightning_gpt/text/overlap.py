@@ -1,4 +1,4 @@
-"""How much of a text is copied from another, character by character. Exact: by a suffix array, nothing is sampled."""
+"""Finds what a text has copied from another, character by character. Exact: a suffix array, nothing is sampled."""
 
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -14,12 +14,12 @@ MOST = 20_000_000  # bytes of the longest text that is indexed: seconds, and fiv
 
 @dataclass(frozen=True)
 class Overlap:
-    """What a text has in common with the indexed one.
+    """The overlap of a text with the indexed one.
 
     Attributes:
-        longest: characters of its longest stretch that stands there.
+        longest: characters of its longest copied stretch.
         at: where in the text that stretch begins.
-        share: of its characters, those inside stretches of LONG or more that stand there.
+        share: of its characters, those inside copied stretches of LONG or more.
     """
 
     longest: int
@@ -28,7 +28,7 @@ class Overlap:
 
 
 class OverlapIndex:
-    """Finds the stretches of any text that stand in one given text.
+    """Finds the stretches of any text that occur in one given text.
 
     A suffix array (Manber, Myers 1990, built by libdivsufsort): about 0.1 s and 5 MB for a million characters. A text
     of N characters is then looked up in N binary searches.
@@ -60,12 +60,12 @@ class OverlapIndex:
         return np.where(self._codes[places] == codes, places, len(self._codes))
 
     def lengths(self, written: str) -> np.ndarray:
-        """A text of N characters to (N,): the longest stretch from each on that stands in the indexed text."""
+        """Measures, for each of N characters, the longest stretch from there on that the indexed text has, (N,)."""
         width, text = self._width, self._text
         query = self._numbered(written).astype(self._dtype).tobytes()
         found = np.zeros(len(written), dtype=np.int64)
         for i in range(len(written)):
-            # a stretch less its first character stands there as well; only what goes beyond needs a search
+            # a stretch less its first character occurs there as well; only what goes beyond needs a search
             least = max(1, found[i - 1] - 1) if i else 1
             if i and i - 1 + found[i - 1] == len(written):  # to the end, and so from here
                 found[i] = found[i - 1] - 1
@@ -87,7 +87,7 @@ class OverlapIndex:
             size *= 4
 
     def of(self, written: str) -> Overlap:
-        """What a text has in common with the indexed one."""
+        """Measures the overlap of a text with the indexed one."""
         lengths = self.lengths(written)
         if not len(lengths):
             return Overlap(0, 0, 0.0)
@@ -95,7 +95,7 @@ class OverlapIndex:
 
 
 def training_index(tokens: Tokens) -> OverlapIndex | None:
-    """An index of the text that is trained on; None if it is too long for one."""
+    """Indexes the training text; None if it is too long for that."""
     if tokens.train_ids.nbytes > MOST:
         return None
     try:
@@ -105,7 +105,7 @@ def training_index(tokens: Tokens) -> OverlapIndex | None:
 
 
 def covered(lengths: np.ndarray, least: int) -> np.ndarray:
-    """lengths (N,) of the stretches from each character on to (N,) bool: which lie inside one of `least` or more."""
+    """Marks the characters inside a stretch of `least` or more: lengths (N,) of `lengths` to (N,) bool."""
     change = np.zeros(len(lengths) + 1, dtype=np.int64)
     long = lengths >= least
     change[:-1] += long
@@ -114,7 +114,7 @@ def covered(lengths: np.ndarray, least: int) -> np.ndarray:
 
 
 def common(a: bytes, b: bytes) -> int:
-    """Bytes at the beginning that are the same."""
+    """Counts the bytes of the common prefix."""
     size = min(len(a), len(b))
     if a[:size] == b[:size]:
         return size

@@ -37,7 +37,7 @@ REMARKS = {
 
 @dataclass(frozen=True, eq=False)
 class Tokens:
-    """A corpus as ids, split into what is trained on and what is held out.
+    """A prepared corpus: its ids, split into training and held-out text, and their tokenizer.
 
     Attributes:
         ids: (N,), uint8, uint16 or uint32: the prepared file, mapped and read-only.
@@ -64,12 +64,12 @@ class Tokens:
 
     @property
     def train_ids(self) -> np.ndarray:
-        """What is trained on, (n_train,)."""
+        """The training split, (n_train,)."""
         return self.ids[: self.n_train]
 
     @property
     def val_ids(self) -> np.ndarray:
-        """What is held out, (N - n_train,)."""
+        """The held-out split, (N - n_train,)."""
         return self.ids[self.n_train :]
 
     @cached_property
@@ -94,7 +94,7 @@ def prepare(
     tokenizer: str = "characters",
     vocab_size: int | None = None,
 ) -> Tokens:
-    """The corpus' tokens, from `folder` if they were prepared before, else written there first.
+    """Encodes the corpus, or finds it prepared in `folder`, and maps its ids into memory.
 
     The files are named after the text's checksum, so a changed text is prepared anew; they are renamed into place
     when whole, so that processes that prepare the same text at once do not disturb each other.
@@ -132,7 +132,7 @@ def prepare(
 
 @dataclass(frozen=True)
 class Card:
-    """What stands beside the ids of a prepared text.
+    """The metadata beside the ids of a prepared text.
 
     Attributes:
         tokenizer: what the ids stand for.
@@ -176,7 +176,7 @@ class Card:
 
 
 def _read_card(card_path: Path, ids_path: Path, kind: type[Tokenizer]) -> Card | None:
-    """The card, if it and the ids that it describes are there as they were written."""
+    """Reads the card; None unless it and the ids that it describes are there as they were written."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         if card_path.stat().st_size <= LONGEST_CARD:
             card = Card.of_plain(json.loads(card_path.read_text(encoding="utf-8")))
@@ -186,7 +186,7 @@ def _read_card(card_path: Path, ids_path: Path, kind: type[Tokenizer]) -> Card |
 
 
 def _are_as_written(ids_path: Path, card: Card) -> bool:
-    """Whether the file of ids has the card's length and checksum, and every id is one of its tokenizer's."""
+    """Checks that the file of ids has the card's length and checksum, and only ids of its tokenizer."""
     dtype = np.dtype(card.dtype)
     if ids_path.stat().st_size != card.length.tokens * dtype.itemsize:
         return False
@@ -201,7 +201,7 @@ def _are_as_written(ids_path: Path, card: Card) -> bool:
 def _write(
     corpus: Corpus, ids_path: Path, card_path: Path, kind: type[Tokenizer], vocab_size: int | None, fraction: float
 ) -> Card:
-    """A few passes over the text, a chunk at a time: to count it and learn the tokenizer, then to write its ids."""
+    """Writes ids and card in a few passes over the text: to count it and learn the tokenizer, then to encode it."""
     with _progress(corpus) as bar:
         text = DecodedText(corpus, bar)
         if kind.per_character:
@@ -247,7 +247,7 @@ class DecodedText:
         self.remarks: tuple[str, ...] = ()
 
     def pieces(self) -> Iterator[str]:
-        """The text from its beginning, about a mebibyte at a time.
+        """Yields the text from its beginning, about a mebibyte at a time.
 
         Raises:
             UserError: bytes that are not UTF-8, with their offset; or no text at all.
@@ -286,7 +286,7 @@ class DecodedText:
         self.remarks = tuple(name for name in REMARKS if name in remarks)
 
     def between(self, start: int, end: int) -> Iterator[str]:
-        """The characters from number `start` up to `end`."""
+        """Yields the characters from number `start` up to `end`."""
         place = 0
         for piece in self.pieces():
             if place >= end:
@@ -297,7 +297,7 @@ class DecodedText:
 
 
 def _progress(corpus: Corpus) -> "tqdm[NoReturn]":
-    """A bar for two passes over the corpus, shown on a terminal and only where it takes long."""
+    """Makes a progress bar for two passes over the corpus, shown on a terminal and only where it takes long."""
     from tqdm import tqdm
 
     return tqdm(

@@ -20,7 +20,7 @@ NATS_PER_BIT = math.log(2)
 
 @dataclass(frozen=True)
 class Length:
-    """How long a text is, in each of the units that a loss can be divided by."""
+    """The length of a text in each unit that a loss can be divided by."""
 
     tokens: int
     characters: int
@@ -28,21 +28,21 @@ class Length:
 
     @classmethod
     def of(cls, ids: np.ndarray, tokenizer: Tokenizer) -> "Length":
-        """The length of the text that ids (N,) stand for."""
+        """Counts the text that ids (N,) stand for."""
         characters, size = token_counts(ids, len(tokenizer)) @ tokenizer.token_lengths
         return cls(len(ids), int(characters), int(size))
 
     def bits_per_character(self, nats_per_token: float) -> float:
-        """A mean loss over this text in bits per character of it."""
+        """Converts a mean loss over this text, in nats per token, to bits per character."""
         return nats_per_token * (self.tokens / self.characters) / NATS_PER_BIT
 
     def bits_per_byte(self, nats_per_token: float) -> float:
-        """A mean loss over this text in bits per UTF-8 byte of it."""
+        """Converts a mean loss over this text, in nats per token, to bits per UTF-8 byte."""
         return nats_per_token * (self.tokens / self.bytes) / NATS_PER_BIT
 
 
 def cross_entropy(logits: Tensor, targets: Tensor, reduction: str = "none") -> Tensor:
-    """Nats of each target: logits (..., V) and targets (...) to (...), 0 where the target is IGNORE; or their sum."""
+    """Computes each target's nats: logits (..., V), targets (...) to (...), 0 where the target is IGNORE; or a sum."""
     nats = F.cross_entropy(
         logits.float().flatten(0, -2), targets.flatten(), ignore_index=IGNORE, reduction=reduction
     )  # fmt: skip
@@ -50,7 +50,7 @@ def cross_entropy(logits: Tensor, targets: Tensor, reduction: str = "none") -> T
 
 
 def by_character(nats: np.ndarray, ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
-    """Nats (N - 1,) of the tokens after the first of ids (N,) to nats (M,) of their text's characters.
+    """Spreads nats (N - 1,) of the tokens after the first of ids (N,) over their text's characters, (M,).
 
     A token's nats are shared evenly among its bytes, and a character has those of its bytes: for characters as tokens
     nothing changes, and for any tokenizer the sum stays. The first token was not predicted: its characters have NaN.

@@ -1,4 +1,4 @@
-"""One character is one token: nothing is merged or normalised."""
+"""Characters as tokens, one each: nothing is merged or normalised."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -65,7 +65,7 @@ class Characters(Tokenizer):
         return self.characters[token].encode("utf-8", "surrogatepass")
 
     def encode(self, text: str, unknown: str = "error") -> Tensor:
-        """Text of M characters to ids (M,), int64; see `Tokenizer.encode`."""
+        """Encodes a text of M characters as ids (M,), int64; see `Tokenizer.encode`."""
         codes = code_points(text)
         ids = np.searchsorted(self._codes, codes).clip(max=len(self) - 1)
         known = self._codes[ids] == codes
@@ -82,14 +82,14 @@ class Characters(Tokenizer):
         return torch.from_numpy(ids.astype(np.int64))
 
     def encode_pieces(self, pieces: Iterable[str]) -> Iterator[np.ndarray]:
-        """As many ids as characters, looked up in a table of all of Unicode: ten times as fast as bisection."""
+        """Encodes by a table of all of Unicode, which is faster than bisection for a long text."""
         ids = np.zeros(CODE_POINTS, dtype=np.min_scalar_type(len(self) - 1))
         ids[self._codes] = np.arange(len(self), dtype=ids.dtype)
         for piece in pieces:
             yield ids[code_points(piece)]
 
     def decode(self, ids: Iterable[int] | Tensor | np.ndarray) -> str:
-        """Ids (N,) to text of N characters."""
+        """Decodes ids (N,) to a text of N characters."""
         codes = self._codes[np.asarray(as_list(ids) if not isinstance(ids, np.ndarray) else ids, dtype=np.int64)]
         return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
 
@@ -106,5 +106,5 @@ class Characters(Tokenizer):
 
 
 def code_points(text: str) -> np.ndarray:
-    """Text of M characters to its Unicode code points (M,), uint32. Lone surrogates stay what they are."""
+    """Converts a text of M characters to its Unicode code points (M,), uint32, lone surrogates included."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")

@@ -1,4 +1,4 @@
-"""Which tokenizers there are, by the names that configurations and checkpoints use."""
+"""The table of tokenizers, by the names that configurations and checkpoints use."""
 
 import difflib
 from typing import Any
@@ -11,7 +11,7 @@ TOKENIZERS: dict[str, type[Tokenizer]] = {"characters": Characters}
 
 
 def tokenizer_class(name: str) -> type[Tokenizer]:
-    """The tokenizer of this name.
+    """Looks up a tokenizer by its name.
 
     Raises:
         UserError: there is none.
@@ -24,7 +24,7 @@ def tokenizer_class(name: str) -> type[Tokenizer]:
 
 
 def of_plain(plain: Any) -> Tokenizer:
-    """The tokenizer that `Tokenizer.as_plain` described. What it is given is not trusted.
+    """Makes the tokenizer that `Tokenizer.as_plain` described. What it is given is not trusted.
 
     Raises:
         ValueError: it describes none.

@@ -1,4 +1,4 @@
-"""The contract of every tokenizer: what the rest of the house may ask of one. Knows no corpus file and no network.
+"""The Tokenizer contract: all that other rooms use of one. Knows no corpus file and no network.
 
 Legend: N tokens of a text, V tokens that there are, M characters of a text.
 """
@@ -50,12 +50,12 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def as_plain(self) -> dict[str, Any]:
-        """All that the tokenizer is, in plain values, its kind under "kind"."""
+        """Describes the tokenizer in plain values, its kind under "kind"."""
 
     @classmethod
     @abstractmethod
     def of_plain(cls, plain: dict[str, Any]) -> "Tokenizer":
-        """The tokenizer that these plain values describe. They may come from a damaged or hostile file.
+        """Makes the tokenizer that these plain values describe. They may come from a damaged or hostile file.
 
         Raises:
             ValueError: they describe none.
@@ -65,7 +65,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """V, how many tokens there are."""
+        """The vocabulary's size, V."""
 
     @abstractmethod
     def token_bytes(self, token: int) -> bytes:
@@ -73,7 +73,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def encode(self, text: str, unknown: str = "error") -> Tensor:
-        """Text of M characters to ids (N,), int64.
+        """Encodes a text of M characters as ids (N,), int64.
 
         Args:
             text: any string.
@@ -87,16 +87,16 @@ class Tokenizer(ABC):
     # ----------------------------------------------------------------------- what follows; faster where it matters
 
     def encode_pieces(self, pieces: Iterable[str]) -> Iterator[np.ndarray]:
-        """A long text, a piece at a time, to its ids (n,) in parts, which need not be those of the pieces."""
+        """Encodes a long text, a piece at a time: yields ids (n,) in parts, which need not be those of the pieces."""
         for piece in pieces:
             yield self.encode(piece).numpy()
 
     def decode(self, ids: Iterable[int] | Tensor | np.ndarray) -> str:
-        """Ids (N,) to text; bytes that are no whole character become U+FFFD."""
+        """Decodes ids (N,) to text; bytes that are no whole character become U+FFFD."""
         return b"".join(map(self.token_bytes, as_list(ids))).decode("utf-8", "replace")
 
     def decoder(self) -> "Decoder":
-        """Decodes one stream of ids as it comes."""
+        """Makes an incremental decoder, for one stream of ids."""
         return Decoder(self)
 
     def token_text(self, token: int) -> str:
@@ -104,7 +104,7 @@ class Tokenizer(ABC):
         return self.token_bytes(token).decode("utf-8", "backslashreplace")
 
     def clean(self, text: str) -> str:
-        """What of the text can be spelled; where nothing is left, a line break or else the first token. Never empty."""
+        """Drops what can't be spelled; where nothing is left, a line break or else the first token. Never empty."""
         return self.decode(self.encode(text, "skip")) or self.decode(self.encode("\n", "skip")) or self.token_text(0)
 
     @cached_property
@@ -124,26 +124,26 @@ class Tokenizer(ABC):
 
 
 class Decoder:
-    """Text of ids that come one by one; bytes that may be the beginning of a character wait for its end."""
+    """Decodes ids one by one; bytes that may be the beginning of a character wait for its end."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
 
     def feed(self, token: int) -> str:
-        """What is certain of the text now, without what was certain before."""
+        """Decodes one more id: the text that is complete now, without what was complete before."""
         return self._utf8.decode(self._tokenizer.token_bytes(token))
 
     def rest(self) -> str:
-        """What has waited in vain, as U+FFFD, when no more comes."""
+        """Ends the stream: bytes that have waited in vain, as U+FFFD."""
         return self._utf8.decode(b"", final=True)
 
 
 def begins_character(byte: int) -> bool:
-    """Whether a byte of UTF-8 is the first of a character: all others are 10xxxxxx."""
+    """Tells the first byte of a UTF-8 character from the others, which are 10xxxxxx."""
     return byte & 0xC0 != 0x80
 
 
 def as_list(ids: Iterable[int] | Tensor | np.ndarray) -> list[int]:
-    """Ids of any form as plain numbers."""
+    """Converts ids of any form to plain numbers."""
     return ids.tolist() if isinstance(ids, torch.Tensor | np.ndarray) else list(ids)

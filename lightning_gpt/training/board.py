@@ -59,7 +59,7 @@ class Board(TensorBoardLogger):
         super().log_metrics({PLACES.get(name, name): x for name, x in metrics.items() if name != "epoch"}, step)
 
     def save(self) -> None:
-        """What was logged, to its file; not also a hparams.yaml, for config.yaml has it all."""
+        """Flushes what was logged; writes no hparams.yaml, for config.yaml has it all."""
         self.experiment.flush()
 
 

@@ -79,7 +79,7 @@ class Speed(Callback):
         self._characters_per_token = length.characters / length.tokens
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """Starts the clock, if it stands: what others do at a run's start and after a validation is no training."""
+        """Starts the clock if it is stopped: a run's start and its validations are no training."""
         if self._since is None:
             self._since = time.perf_counter()
 
