@@ -3,7 +3,7 @@
 >>> run = lightning_gpt.fit("configs/cpu.yaml", corpus="book.txt", max_steps=500)
 >>> run.generate("Once", temperature=0.8, seed=1337)
 >>> gpt = lightning_gpt.load("best")  # of the newest run, or a path
->>> gpt.loss("To be, or not to be")  # nats per character
+>>> gpt.loss("To be, or not to be")  # nats per character, or whatever its tokens are
 
 And for a Trainer of your own: `CharDataModule`, `LanguageModel`, the networks, `TRAINER_DEFAULTS`, `callbacks`.
 """
@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_gpt.errors import UserError
-    from lightning_gpt.generation import TrainedGPT
     from lightning_gpt.ladder import GPT, Bigram, Ensemble, ModernGPT
     from lightning_gpt.launch.python import fit
+    from lightning_gpt.model import TrainedGPT
     from lightning_gpt.runs import Run, load
     from lightning_gpt.training import TRAINER_DEFAULTS, AdamW, CharDataModule, LanguageModel, Muon, Schedule, callbacks
 
@@ -34,7 +34,7 @@ _ROOMS = {
     "Run": "runs",
     "Schedule": "training",
     "TRAINER_DEFAULTS": "training",
-    "TrainedGPT": "generation",
+    "TrainedGPT": "model",
     "UserError": "errors",
     "callbacks": "training",
     "fit": "launch.python",

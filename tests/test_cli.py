@@ -1,5 +1,6 @@
 """The commands end to end."""
 
+import hashlib
 import re
 import signal
 import time
@@ -68,8 +69,8 @@ def test_its_page_in_tensorboard_is_complete(trained):
     tags = events.Tags()
     assert set(tags["scalars"]) == {
         "loss/train", "loss/val", "loss/uniform", "loss/unigram", "loss/bigram", "loss/5-gram",
-        "val/bits_per_char", "val/perplexity", "val/best_loss", "speed/chars_per_s", "speed/mfu", "optim/lr",
-        "optim/grad_norm", "novelty/longest_copied", "novelty/share_copied",
+        "val/bits_per_char", "val/bits_per_byte", "val/perplexity", "val/best_loss", "speed/chars_per_s", "speed/mfu",
+        "optim/lr", "optim/grad_norm", "novelty/longest_copied", "novelty/share_copied",
     }  # fmt: skip
     losses = [event.value for event in events.Scalars("loss/val")]
     assert len(losses) == 2 and [e.step for e in events.Scalars("loss/5-gram")] == [0, 9, 19]
@@ -131,8 +132,13 @@ def test_a_checkpoint_is_self_contained(trained):
     contents = torch.load(trained.best, weights_only=True)
     record = contents["lightning_gpt"]
     assert record["network"] == "GPT" and record["sizes"]["n_embd"] == 16
-    assert record["vocabulary"] == "".join(sorted(set(TEXT)))
-    assert (record["corpus"], record["corpus_length"]) == ("text.txt", len(TEXT))
+    assert record["tokenizer"] == {"kind": "characters", "characters": "".join(sorted(set(TEXT)))}
+    length = {"characters": len(TEXT), "bytes": len(TEXT), "tokens": len(TEXT)}
+    sha256 = hashlib.sha256(TEXT.encode()).hexdigest()
+    source = {"name": "text.txt", "source": "text.txt", "sha256": sha256, "train_fraction": 0.9}
+    assert record["corpus"] == {**source, **length}
+    step = contents["global_step"]
+    assert record["provenance"] == [{"how": "trained", "corpus": "text.txt", "sha256": sha256, "steps": step}]
     assert not any("_orig_mod" in name for name in contents["state_dict"])
 
 

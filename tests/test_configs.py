@@ -25,7 +25,7 @@ def test_it_is_parsed_and_its_network_made(config, tmp_path, monkeypatch):
     cli = parsed(config, "--data.corpus=python-docs", "--trainer.accelerator=cpu", "--trainer.precision=32-true")
     assert isinstance(cli.model, LanguageModel)
     cli.datamodule.setup("fit")
-    net = cli.model.make_network(len(cli.datamodule.tokens.vocabulary), cli.datamodule.block_size)
+    net = cli.model.make_network(len(cli.datamodule.tokens.tokenizer), cli.datamodule.block_size)
     assert net.block_size == cli.datamodule.block_size
     assert cli.model.optimizer_recipe.build(net).param_groups
     assert cli.trainer.max_steps > 0

@@ -70,7 +70,19 @@ def not_tensors(contents, mark):
     return {**contents, "state_dict": dict.fromkeys(contents["state_dict"], "net")}
 
 
+def record_with(**changes):
+    def change(contents, mark):
+        return {**contents, "lightning_gpt": {**contents["lightning_gpt"], **changes}}
+
+    change.__name__ = f"record_with_{'_'.join(changes)}"
+    return change
+
+
 HOSTILE = [
+    record_with(tokenizer={"kind": "builtins.open", "file": "executed", "mode": "w"}),
+    record_with(tokenizer={"kind": "characters", "characters": 7}),
+    record_with(provenance=[{"how": "x" * 10**6}]),
+    record_with(corpus={"name": ["text.txt"]}),
     reduce_payload,
     payload_in_the_state_dict,
     payload_in_the_optimizer,
@@ -132,6 +144,6 @@ def test_a_corpus_name_in_a_checkpoint_is_not_a_path_to_write(trained, shell, mo
     """The text a checkpoint names is only told, never opened or made."""
     monkeypatch.chdir(shell.folder)
     contents = torch.load(trained.best, weights_only=True)
-    contents["lightning_gpt"]["corpus"] = "../../../etc/passwd"
+    contents["lightning_gpt"]["corpus"]["name"] = "../../../etc/passwd"
     torch.save(contents, "named.ckpt")
     assert len(lightning_gpt.load("named.ckpt").generate("Rough", 5)) == 5

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from lightning_gpt import UserError
 from lightning_gpt.cli import main
-from lightning_gpt.generation import TrainedGPT, keep_top_k, keep_top_p, next_character
 from lightning_gpt.ladder import GPT, ModernGPT
-from lightning_gpt.text import IGNORE, HeldOutBlocks, TrainingBlocks, Vocabulary
+from lightning_gpt.model import Sampling, TrainedGPT, keep_top_k, keep_top_p, next_token
+from lightning_gpt.text import IGNORE, HeldOutBlocks, TrainingBlocks
+from lightning_gpt.tokens import Characters
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 logits = st.lists(st.floats(-50, 50, width=32), min_size=2, max_size=40).map(lambda row: torch.tensor([row]))
@@ -20,21 +21,21 @@ quick = settings(deadline=None, max_examples=100)
 @quick
 @given(texts)
 def test_any_text_comes_back(text):
-    vocabulary = Vocabulary(text)
-    ids = vocabulary.encode(text)
-    assert vocabulary.decode(ids) == text and len(ids) == len(text)
-    assert ids.max() == len(vocabulary) - 1 and list(vocabulary.characters) == sorted(set(text))
+    tokenizer = Characters(text)
+    ids = tokenizer.encode(text)
+    assert tokenizer.decode(ids) == text and len(ids) == len(text)
+    assert ids.max() == len(tokenizer) - 1 and list(tokenizer.characters) == sorted(set(text))
 
 
 @quick
 @given(texts, texts)
 def test_an_unknown_character_is_named_or_left_out(known, other):
-    vocabulary = Vocabulary(known)
+    tokenizer = Characters(known)
     unknown = [c for c in other if c not in known]
-    assert vocabulary.decode(vocabulary.encode(other, "skip")) == "".join(c for c in other if c in known)
+    assert tokenizer.decode(tokenizer.encode(other, "skip")) == "".join(c for c in other if c in known)
     if unknown:
         with pytest.raises(UserError, match=f"U\\+{ord(unknown[0]):04X}"):
-            vocabulary.encode(other)
+            tokenizer.encode(other)
 
 
 @quick
@@ -77,7 +78,8 @@ def test_filters_keep_the_likeliest(row, k, p):
 @quick
 @given(logits, st.floats(0, 5), st.integers(1, 50) | st.none(), st.floats(0.01, 1.0) | st.none(), st.integers(0, 2**40))
 def test_what_is_drawn_was_allowed(row, temperature, k, p, seed):
-    drawn = [next_character(row, temperature, k, p, torch.Generator().manual_seed(seed)).item() for _ in range(2)]
+    sampling = Sampling(1, temperature, k, p)
+    drawn = [next_token(row, sampling, torch.Generator().manual_seed(seed)).item() for _ in range(2)]
     assert drawn[0] == drawn[1] and 0 <= drawn[0] < row.shape[-1]
     if k is not None:
         assert keep_top_k(row, k)[0, drawn[0]].isfinite()
@@ -91,7 +93,7 @@ def test_what_is_drawn_was_allowed(row, temperature, k, p, seed):
 def test_decoding_writes_as_many_as_it_was_asked_for(network, block_size, prompt, n, seed):
     torch.manual_seed(0)
     sizes = {"conv_width": min(4, block_size)} if network is ModernGPT else {}
-    gpt = TrainedGPT(network(3, block_size, n_layer=1, n_head=1, n_embd=8, **sizes).eval(), Vocabulary("ab\n"))
+    gpt = TrainedGPT(network(3, block_size, n_layer=1, n_head=1, n_embd=8, **sizes).eval(), Characters("ab\n"))
     text = gpt.generate(prompt, n, seed=seed)
     assert len(text) == n and set(text) <= set("ab\n") and text == gpt.generate(prompt, n, seed=seed)
     inside = max(0, block_size - min(len(prompt), block_size) + 1)
@@ -109,4 +111,4 @@ def test_any_unicode_text_trains_and_writes(tmp_path, text):
         "--sample.max_new_tokens=5", f"--runs_dir={tmp_path}/runs", f"--data.data_dir={tmp_path}/data",
     ]  # fmt: skip
     assert main(recipe) == 0
-    assert main(["generate", f"--runs_dir={tmp_path}/runs", "--max_new_tokens=20"]) in (0, 2)  # 2: no line break in it
+    assert main(["generate", f"--runs_dir={tmp_path}/runs", "--max_new_tokens=20"]) == 0

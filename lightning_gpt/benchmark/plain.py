@@ -61,7 +61,7 @@ def main() -> None:
     tokens = prepare(find_corpus("tinyshakespeare", args.data_dir), Path(args.data_dir) / "prepared")
     n = int(0.9 * len(tokens.ids))
     train, val = tokens.ids[:n], tokens.ids[n:]
-    net = GPT(len(tokens.vocabulary), BLOCK_SIZE, n_layer=4, n_head=4, n_embd=128)
+    net = GPT(len(tokens.tokenizer), BLOCK_SIZE, n_layer=4, n_head=4, n_embd=128)
     decayed = [p for p in net.parameters() if p.ndim >= 2]
     others = [p for p in net.parameters() if p.ndim < 2]
     optimizer = torch.optim.AdamW(

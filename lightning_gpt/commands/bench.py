@@ -16,8 +16,8 @@ import torch
 from lightning_gpt import machine
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
-from lightning_gpt.generation import decode, for_decoding
 from lightning_gpt.ladder import GPT
+from lightning_gpt.model import Sampling, decode, for_decoding
 from lightning_gpt.runs import Run, newest_last
 
 HEAD = "| what | unit | plain PyTorch | lightning-gpt | ratio |\n|---|---|---|---|---|\n"
@@ -129,9 +129,7 @@ class Bench:
                     generator = torch.Generator().manual_seed(1337)
                     start = time.perf_counter()
                     ids = torch.zeros(streams, 1, dtype=torch.long)
-                    for _ in decode(
-                        net, ids, characters, top_k=200, temperature=0.8, generator=generator, cached=cached
-                    ):
+                    for _ in decode(net, ids, Sampling(characters, 0.8, top_k=200, cached=cached), generator):
                         pass
                     measured.append(streams * characters / (time.perf_counter() - start))
             what = f"{streams} x {characters} characters of a 10.65M network, without and with cache"

@@ -1,4 +1,7 @@
-"""compare: two checkpoints on the same held-out text, character by character. Trains nothing."""
+"""compare: two checkpoints on the same held-out text, character by character. Trains nothing.
+
+Losses are per character of text, whatever the checkpoints' tokens are: two tokenizers compare.
+"""
 
 from dataclasses import dataclass
 from statistics import NormalDist
@@ -6,11 +9,13 @@ from statistics import NormalDist
 import numpy as np
 
 from lightning_gpt.errors import UserError
-from lightning_gpt.generation import TrainedGPT, load
-from lightning_gpt.generation.trained import MOST_READ
+from lightning_gpt.model import TrainedGPT, load
+from lightning_gpt.model.trained import MOST_READ
 from lightning_gpt.runs import find_checkpoint
 from lightning_gpt.runs.text import text_of
+from lightning_gpt.text import Tokens
 from lightning_gpt.text.classes import CLASSES, classes_of
+from lightning_gpt.text.units import NATS_PER_BIT, by_character
 
 FEW = 20  # blocks: with fewer, an interval means little
 INDEPENDENT = 1000  # characters at least that a block must have: neighbouring words are surprising together
@@ -41,7 +46,7 @@ class Difference:
 
     @property
     def real(self) -> bool:
-        """Whether the interval leaves out 0, and is one to trust."""
+        """True if the interval leaves out 0, and is one to trust."""
         return abs(self.mean) > self.margin and self.blocks >= FEW
 
     def __str__(self) -> str:
@@ -49,7 +54,7 @@ class Difference:
 
 
 def difference(a: np.ndarray, b: np.ndarray, block: int, chosen: np.ndarray | None = None) -> Difference:
-    """The paired difference of losses a and b (N,), over the characters that `chosen` (N,) marks, or all.
+    """Computes the paired difference of losses a and b (N,), over the characters that `chosen` (N,) marks, or all.
 
     Neighbouring characters are surprising together, so not characters but blocks are taken for independent; as blocks
     hold different numbers of chosen characters, the difference is a ratio of sums, with its usual variance (Cochran,
@@ -78,7 +83,8 @@ def quantile(degrees: int) -> float:
 def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs", data_dir: str = "data") -> None:
     """Say which of two checkpoints knows the held-out text better, and whether the difference is real.
 
-    Each reads the held-out text (its first two million characters) in blocks of its own size, as in validation.
+    Each reads the held-out text (its first two million tokens) in blocks of its own size, as in validation. Their
+    tokenizers may differ: what is compared is each character of the text that both had to predict.
 
     Args:
         a: A checkpoint: a path, or best or last of the newest run.
@@ -89,28 +95,35 @@ def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs", data_di
     """
     paths = [find_checkpoint(path, runs_dir) for path in (a, b)]
     gpts = [load(path, device) for path in paths]
-    records = [gpt.record for gpt in gpts if gpt.record is not None]
-    if records[0].corpus_sha256 != records[1].corpus_sha256:
+    corpora = [gpt.record.corpus for gpt in gpts]
+    names, prints = ([getattr(corpus, name, None) for corpus in corpora] for name in ("name", "sha256"))
+    if prints[0] != prints[1]:
         raise UserError(
-            f"A was trained on {records[0].corpus!r} and B on {records[1].corpus!r}, and these are not the same text: "
+            f"A was trained on {names[0]!r} and B on {names[1]!r}, and these are not the same text: "
             "there is nothing that was held out from both"
         )
-    texts = [text_of(path, record, data_dir) for path, record in zip(paths, records, strict=True)]
+    texts = [text_of(path, gpt.record, data_dir) for path, gpt in zip(paths, gpts, strict=True)]
     shares = [text.train_fraction for text in texts]
     if shares[0] != shares[1]:
         raise UserError(
             f"A was trained on the first {shares[0]:.0%} of the text and B on {shares[1]:.0%}: "
             "they do not hold out the same part"
         )
-    ids = texts[0].val_ids[: MOST_READ + 1]
-    nats_a, nats_b = (gpt.read(ids).nats for gpt in gpts)
-    block = max(gpt.network.block_size for gpt in gpts)
-    block *= -(-INDEPENDENT // block)
-    kinds = classes_of(ids[1:], gpts[0].vocabulary.characters)
-    blocks = -(-(len(ids) - 1) // block)
-    print(f"held out  {len(ids) - 1:,} characters of {records[0].corpus!r}, {blocks:,} blocks of {block:,}\n")
+    pairs = list(zip(gpts, texts, strict=True))
+    losses = [surprisal(gpt, text) for gpt, text in pairs]
+    end = min(len(nats) for nats in losses)
+    common = np.isfinite(losses[0][:end]) & np.isfinite(losses[1][:end])  # all but the first tokens' characters
+    nats_a, nats_b = (nats[:end][common] for nats in losses)
+    held_out = texts[0].tokenizer.decode(texts[0].val_ids[: MOST_READ + 1])[:end]
+    characters = "".join(held_out[i] for i in np.flatnonzero(common))
+    context = max(gpt.network.block_size * -(-text.length.characters // text.length.tokens) for gpt, text in pairs)
+    block = context * -(-INDEPENDENT // context)
+    kinds = classes_of(characters)
+    blocks = -(-len(characters) // block)
+    print(f"held out  {len(characters):,} characters of {names[0]!r}, {blocks:,} blocks of {block:,}\n")
     for name, path, gpt, loss in zip("AB", paths, gpts, (nats_a, nats_b), strict=True):
-        print(f"{name}  {loss.mean():.4f} nats per character  {described(gpt)}  {path}")
+        bits = loss.sum() / len(characters.encode()) / NATS_PER_BIT
+        print(f"{name}  {loss.mean():.4f} nats per character, {bits:.4f} bits per byte  {described(gpt)}  {path}")
     whole = difference(nats_a, nats_b, block)
     print(f"\nB - A     {whole}\n{verdict(whole)}\n")
     print(f"{'':14}{'characters':>10}  {'A':>7}  {'B':>7}  {'B - A':>8}")
@@ -118,18 +131,25 @@ def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs", data_di
         if (kinds == kind).any():
             part = difference(nats_a, nats_b, block, kinds == kind)
             doubt = "" if part.real else "  may be chance" if part.blocks >= FEW else "  too few to tell"
-            told = f"± {part.margin:.4f}{doubt}"
-            print(f"{name:14}{part.characters:10,}  {part.a:7.4f}  {part.b:7.4f}  {part.mean:+8.4f} {told}")
+            margin = f"± {part.margin:.4f}{doubt}"
+            print(f"{name:14}{part.characters:10,}  {part.a:7.4f}  {part.b:7.4f}  {part.mean:+8.4f} {margin}")
+
+
+def surprisal(gpt: TrainedGPT, text: Tokens) -> np.ndarray:
+    """Computes nats (M,) of the held-out text's characters (of a long one, its beginning), NaN if not predicted."""
+    ids = text.val_ids[: MOST_READ + 1]
+    return by_character(gpt.read(ids).nats, ids, gpt.tokenizer)
 
 
 def described(gpt: TrainedGPT) -> str:
-    """The network in a few words."""
+    """Describes the network in a few words."""
     parameters = sum(p.numel() for p in gpt.network.parameters())
-    return f"{type(gpt.network).__name__} of {parameters:,} parameters"
+    tokens = "" if gpt.tokenizer.per_character else f", {gpt.tokenizer.kind} as tokens"
+    return f"{type(gpt.network).__name__} of {parameters:,} parameters{tokens}"
 
 
 def verdict(whole: Difference) -> str:
-    """What the interval means, in words."""
+    """Explains the interval in words."""
     if whole.blocks < FEW:
         return f"Only {whole.blocks} blocks are held out: too few to tell chance from a difference."
     if whole.a == whole.b and whole.margin == 0:
@@ -141,6 +161,6 @@ def verdict(whole: Difference) -> str:
     better, worse = ("B", "A") if whole.mean < 0 else ("A", "B")
     return (
         f"{better} is better than {worse}, and that is real: on other text of this kind it would be so again.\n"
-        "(Of these two checkpoints; how much a recipe owes to its seed is told by training it with several.\n"
+        "(Of these two checkpoints; how much a recipe owes to its seed shows when it is trained with several.\n"
         "A best.ckpt was chosen on this very text, which flatters it a little.)"
     )

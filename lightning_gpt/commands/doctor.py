@@ -21,8 +21,8 @@ from lightning_gpt.launch.configuration import configure, is_rank_zero
 from lightning_gpt.launch.preparation import Prepared, prepare
 from lightning_gpt.launch.running import run
 from lightning_gpt.text import Tokens
-from lightning_gpt.text.baselines import character_counts
-from lightning_gpt.text.overlap import LONG, MOST, OverlapIndex, covered
+from lightning_gpt.text.mapped import token_counts
+from lightning_gpt.text.overlap import LONG, covered, training_index
 
 LOOKED_UP = 200_000  # held-out characters whose copies are looked for
 # how often networks of one to three parameters a character can read Tiny Shakespeare before val/loss turns, with a
@@ -88,7 +88,7 @@ def examine(fit_options: Sequence[str]) -> dict[str, dict[str, Any]]:
     findings: dict[str, dict[str, Any]] = {"machine": here, "text": {}, "recipe": recipe}
     data = prepared.datamodule
     if data is not None and data.prepared is not None:
-        findings["text"] = examine_text(data.prepared, data.train_fraction)
+        findings["text"] = examine_text(data.prepared)
         findings["text"]["suited_recipe"] = suited(findings["text"], here)
     return findings
 
@@ -118,29 +118,29 @@ def existing(folder: Path) -> Path:
     return next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
 
 
-def examine_text(tokens: Tokens, train_fraction: float) -> dict[str, Any]:
+def examine_text(tokens: Tokens) -> dict[str, Any]:
     """What is in it, and whether its held-out part is a fair test of the rest."""
-    train, val = tokens.split(train_fraction)
-    characters = tokens.vocabulary.characters
-    known, held_out = (character_counts(ids, len(characters), tokens.release) for ids in (train, val))
+    train, val, tokenizer, length = tokens.train_ids, tokens.val_ids, tokens.tokenizer, tokens.length
+    known, held_out = (token_counts(ids, len(tokenizer)) for ids in (train, val))
     counts = known + held_out
     found: dict[str, Any] = {
         "corpus": tokens.corpus,
         "sha256": tokens.sha256,
-        "encoding": "UTF-8, ASCII only" if characters.isascii() else "UTF-8",
+        "encoding": "UTF-8, ASCII only" if length.characters == length.bytes else "UTF-8",
         "remarks": list(tokens.remarks),
-        "characters": len(tokens.ids),
-        "distinct": len(characters),
-        "rare": {characters[i]: int(counts[i]) for i in np.flatnonzero(counts < RARE)},
-        "unseen": [characters[i] for i in np.flatnonzero((known == 0) & (held_out > 0))],
+        "characters": length.characters,
+        "distinct": len(tokenizer),
+        "rare": {tokenizer.token_text(i): int(counts[i]) for i in np.flatnonzero(counts < RARE).tolist()},
+        "unseen": [tokenizer.token_text(i) for i in np.flatnonzero((known == 0) & (held_out > 0)).tolist()],
         "train_characters": len(train),
         "held_out_characters": len(val),
         "held_out_copied": None,
         "held_out_copied_long": None,
         "longest_copied": None,
     }
-    if len(train) and train.nbytes <= MOST and len(val):
-        lengths = OverlapIndex(train).lengths(val[:LOOKED_UP])
+    index = training_index(tokens) if len(train) and len(val) else None
+    if index is not None:
+        lengths = index.lengths(tokenizer.decode(val[:LOOKED_UP]))
         found["held_out_copied"] = float(covered(lengths, LONG).mean())
         found["held_out_copied_long"] = float(covered(lengths, COPIED).mean())
         found["longest_copied"] = int(lengths.max())

@@ -5,18 +5,17 @@ from pathlib import Path
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
-from lightning_gpt.generation import TrainedGPT, load
-from lightning_gpt.generation.decoding import check_options
+from lightning_gpt.model import Sampling, TrainedGPT, load
 from lightning_gpt.runs import BY_NAME, find_checkpoint
 from lightning_gpt.runs.text import text_of
-from lightning_gpt.text.overlap import LONG, MOST, OverlapIndex
+from lightning_gpt.text.overlap import LONG, MOST, OverlapIndex, training_index
 
 RULE = "-" * 20  # between two texts
 
 
 def generate(
     ckpt_path: str = "best",
-    prompt: str = "\n",
+    prompt: str | None = None,
     max_new_tokens: int = 500,
     temperature: float = 0.8,
     top_k: int | None = None,
@@ -32,45 +31,42 @@ def generate(
     runs_dir: str = "runs",
     data_dir: str = "data",
 ) -> None:
-    """Write text with a trained network, each character as it comes.
+    """Write text with a trained network, each token as it comes.
 
     Args:
         ckpt_path: A path, or best or last of the newest run.
-        prompt: Text to continue; - reads it from standard input, @file from a file.
-        max_new_tokens: Characters to write at most.
-        temperature: Below 1 bolder, above 1 wilder, 0 always the likeliest character.
-        top_k: Draw from the k likeliest characters only.
-        top_p: Draw from the fewest characters whose probabilities reach p.
+        prompt: Text to continue, a line break if left out; - reads it from standard input, @file from a file.
+        max_new_tokens: Tokens (characters, of most checkpoints) to write at most.
+        temperature: Below 1 bolder, above 1 wilder, 0 always the likeliest token.
+        top_k: Draw from the k likeliest tokens only.
+        top_p: Draw from the fewest tokens whose probabilities reach p.
         seed: Same seed, same text; sample number i uses seed + i.
         num_samples: How many texts to write; they are computed together.
         stop: End a text before this string; \\n in it is a line break.
         unknown: What to do with an unknown character of the prompt: error, skip, or a character to take its place.
-        cached: Remember what was read (fast); false reads the whole block again for each character.
+        cached: Remember what was read (fast); false reads the whole block again for each token.
         novelty: Say how much of each text is copied from the training text.
         out: A file that gets the texts as well, when all are written.
         device: Where to compute: cpu, cuda, mps.
         runs_dir: The folder of all runs.
         data_dir: The folder that fetched and prepared texts are saved in.
     """
-    check_options(max_new_tokens, temperature, top_k, top_p)
-    if num_samples < 1:
-        raise UserError(f"num_samples must be at least 1, not {num_samples}")
-    if stop == "":
-        raise UserError("stop must not be empty: leave it out to write on to the end")
     if stop is not None:
         stop = stop.replace("\\n", "\n").replace("\\t", "\t")
-    text = _read(prompt)
+    sampling = Sampling(max_new_tokens, temperature, top_k, top_p, seed, stop, cached)
+    if num_samples < 1:
+        raise UserError(f"num_samples must be at least 1, not {num_samples}")
+    given = _read(prompt or "")
     path = find_checkpoint(ckpt_path, runs_dir)
     gpt = load(path, device)
     index = training_text(path, gpt, data_dir) if novelty else None
-    gpt.vocabulary.encode(text, unknown)  # complain of the prompt before anything is printed
+    text = given or gpt.tokenizer.clean("")
+    rows = gpt.streams(num_samples, text, unknown=unknown, **vars(sampling))  # complains before anything is printed
     if ckpt_path in BY_NAME:
         print(path, file=sys.stderr)
     columns = []  # a piece of every text
     sys.stdout.write(text.lstrip("\n"))
-    for column in gpt.streams(
-        num_samples, text, max_new_tokens, temperature, top_k, top_p, seed, stop, unknown, cached
-    ):
+    for column in rows:
         columns.append(column)
         sys.stdout.write(column[0])
         sys.stdout.flush()
@@ -78,7 +74,7 @@ def generate(
     sys.stdout.write("".join(f"\n{RULE}\n{other}" for other in texts[1:]) + "\n")  # written together with the first
     if index is not None:
         for number, whole in enumerate(texts, start=1):
-            said = novel(index, gpt, whole[len(text) :])
+            said = novel(index, whole[len(text) :])
             print(f"novelty{f' of text {number}' if num_samples > 1 else ''}: {said}", file=sys.stderr)
     if out is not None:
         try:
@@ -89,21 +85,22 @@ def generate(
 
 
 def training_text(path: Path, gpt: TrainedGPT, data_dir: str) -> OverlapIndex:
-    """The text that the network learned, to look its own texts up in.
+    """Indexes the text that the network was trained on, to look its own texts up in.
 
     Raises:
         UserError: it can't be found, or is too long.
     """
-    assert gpt.record is not None
-    ids = text_of(path, gpt.record, data_dir).train_ids
-    if ids.nbytes > MOST:
-        raise UserError(f"--novelty looks in texts of {MOST / 1e6:.0f} MB at most; this one has {ids.nbytes / 1e6:.0f}")
-    return OverlapIndex(ids)
+    tokens = text_of(path, gpt.record, data_dir)
+    index = training_index(tokens)
+    if index is None:
+        size = tokens.length.characters / 1e6
+        raise UserError(f"--novelty looks in texts of {MOST / 1e6:.0f} million characters at most; this has {size:.0f}")
+    return index
 
 
-def novel(index: OverlapIndex, gpt: TrainedGPT, written: str) -> str:
-    """How much of a text is copied, in words."""
-    overlap = index.of(gpt.vocabulary.encode(written).numpy())
+def novel(index: OverlapIndex, written: str) -> str:
+    """Says how much of a text is copied."""
+    overlap = index.of(written)
     stretch = written[overlap.at : overlap.at + overlap.longest]
     return (
         f"the longest stretch that stands in the training text has {overlap.longest} characters, {stretch!r}; "
@@ -112,7 +109,7 @@ def novel(index: OverlapIndex, gpt: TrainedGPT, written: str) -> str:
 
 
 def _read(prompt: str) -> str:
-    """The prompt itself, or what it points to.
+    """Reads the prompt: itself, standard input, or a file.
 
     Raises:
         UserError: no such file, or not UTF-8.
@@ -126,4 +123,4 @@ def _read(prompt: str) -> str:
         raise UserError(f"can't read the prompt {prompt}: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"the prompt is not UTF-8 text: byte {error.start} can't be read") from error
-    return prompt.replace("\r\n", "\n") or "\n"  # from nothing: as after a line break
+    return prompt.replace("\r\n", "\n")

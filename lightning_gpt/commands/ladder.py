@@ -11,17 +11,18 @@ from PIL import Image
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
-from lightning_gpt.generation import TrainedGPT
 from lightning_gpt.ladder import RUNGS, SingleHeadGPT
 from lightning_gpt.ladder.maps import attention_maps
 from lightning_gpt.launch.configuration import configure
 from lightning_gpt.launch.preparation import prepare
 from lightning_gpt.launch.program import command
 from lightning_gpt.launch.running import run
+from lightning_gpt.model import TrainedGPT
 from lightning_gpt.pictures import draw_attention, draw_ladder, png
 from lightning_gpt.runs import Run, newest_last
 from lightning_gpt.runs.config import FILE, read_config
 from lightning_gpt.runs.text import text_of
+from lightning_gpt.text.baselines import baselines
 
 LINE = "We know, "  # of the first page: what rung 3's head looks at in it is drawn
 
@@ -195,9 +196,7 @@ def report(rows: Sequence[Row], runs: Mapping[int, Run], folder: Path) -> None:
         if RUNGS[number - 1].network is SingleHeadGPT:
             save(folder / "attention.png", png(attention_map(done.load("last"))))
     first = next(iter(runs.values()))
-    record = first.load("last").record
-    assert record is not None
-    baselines = text_of(first.last, record, first.config["data"]["data_dir"]).baselines()
+    tokens = text_of(first.last, first.load("last").record, first.config["data"]["data_dir"])
     table = markdown(rows)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, [field.name for field in fields(Row)])
@@ -205,7 +204,7 @@ def report(rows: Sequence[Row], runs: Mapping[int, Run], folder: Path) -> None:
     writer.writerows(asdict(row) for row in rows)
     save(folder / "table.md", table.encode())
     save(folder / "table.csv", text.getvalue().encode())
-    save(folder / "ladder.png", png(draw_ladder(curves, baselines)))
+    save(folder / "ladder.png", png(draw_ladder(curves, baselines(tokens))))
     print(f"\n{table}\ntable, picture and curves are in {folder}/")
 
 
@@ -228,9 +227,10 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def attention_map(gpt: TrainedGPT) -> Image.Image:
     """What the head of a trained rung 3 looks at in a line of Shakespeare, a block long."""
-    ids = gpt.vocabulary.encode(LINE, unknown="skip")[: gpt.network.block_size]
+    ids = gpt.tokenizer.encode(LINE, unknown="skip")[: gpt.network.block_size]
     maps = attention_maps(gpt.network, ids)[0].numpy()
-    return draw_attention(maps, gpt.vocabulary.decode(ids), "rung 3: what its one head looks at", cell=40)
+    labels = [gpt.tokenizer.token_text(token) for token in ids.tolist()]
+    return draw_attention(maps, labels, "rung 3: what its one head looks at", cell=40)
 
 
 def save(path: Path, contents: bytes) -> None:

@@ -4,17 +4,18 @@ from pathlib import Path
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
-from lightning_gpt.generation import load
+from lightning_gpt.model import load
 from lightning_gpt.report.findings import find_out
 from lightning_gpt.report.page import page
 from lightning_gpt.runs import Run, find_checkpoint
 from lightning_gpt.runs.text import text_of
+from lightning_gpt.text.baselines import baselines
 
 
 def report(
     ckpt_path: str = "best",
     out: str | None = None,
-    prompt: str = "\n",
+    prompt: str = "",
     seed: int = 1337,
     device: str = "cpu",
     runs_dir: str = "runs",
@@ -25,7 +26,7 @@ def report(
     Args:
         ckpt_path: A path, or best or last of the newest run.
         out: The file to write; report.html in the run's folder if left out.
-        prompt: Text that the samples continue.
+        prompt: Text that the samples continue; a line break if left out.
         seed: Of the samples.
         device: Where to compute: cpu, cuda, mps.
         runs_dir: The folder of all runs.
@@ -33,8 +34,7 @@ def report(
     """
     path = find_checkpoint(ckpt_path, runs_dir)
     gpt = load(path, device)
-    assert gpt.record is not None
-    text = text_of(path, gpt.record, data_dir)
+    tokens = text_of(path, gpt.record, data_dir)
     run = Run.of(path)
     logged = run.curves
     curves = {
@@ -42,14 +42,14 @@ def report(
         for name, metric in {"trained on": "train/loss", "held out": "val/loss"}.items()
         if metric in logged
     }
-    found = find_out(gpt, text.train_ids, text.val_ids, card(path, run), curves, text.baselines(), prompt, seed)
+    found = find_out(gpt, tokens, card(path, run), curves, baselines(tokens), prompt, seed)
     target = Path(out) if out is not None else run.folder / "report.html"
     try:
         with replacing(target) as file:
             file.write(page(found).encode())
     except OSError as error:
         raise UserError(f"can't write {target}: {error.strerror or error}") from error
-    print(f"{found.loss:.4f} nats per held-out character; the report is {target}")
+    print(f"{found.loss:.4f} nats per held-out {found.unit}; the report is {target}")
 
 
 def card(path: Path, run: Run) -> dict[str, str]:

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from lightning_gpt import checkpoint
 from lightning_gpt.errors import UserError
+from lightning_gpt.model import checkpoint
 from lightning_gpt.runs import Run, newest_last, read_events
 
 COMPARED = ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers", "lightning_gpt")
@@ -42,7 +42,8 @@ def verify_resume(steps: int = 200, kills: int = 5, seed: int = 1337, fit_option
     with tempfile.TemporaryDirectory(prefix="verify-resume-") as folder:
         fit = [
             sys.executable, "-m", "lightning_gpt", "fit", *fit_options, f"--runs_dir={folder}",
-            f"--trainer.max_steps={steps}", f"--trainer.val_check_interval={max(1, steps // 4)}", f"--save_every_n_steps={max(1, steps // 40)}",
+            f"--trainer.max_steps={steps}", f"--trainer.val_check_interval={max(1, steps // 4)}",
+            f"--save_every_n_steps={max(1, steps // 40)}",
             "--resume=auto",
         ]  # fmt: skip
         unbroken, killed = Path(folder) / "unbroken", Path(folder) / "killed"

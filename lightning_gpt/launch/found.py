@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lightning_gpt.checkpoint import WEIGHTS, Record
-from lightning_gpt.errors import UserError
 from lightning_gpt.launch.options import CHOICES, Given, choice_options, flattened, known_options
 from lightning_gpt.launch.types import Answer, plain_part, takes
+from lightning_gpt.model.trained import of_checkpoint
 from lightning_gpt.runs.config import FILE, read_config
 from lightning_gpt.runs.folders import run_folder
-from lightning_gpt.text.corpus import EMBEDDED, SOURCES
 
 TAKEN = (  # of the Trainer's options: those that say how the network learns, not where, nor what else is started
     "max_steps", "val_check_interval", "log_every_n_steps", "limit_val_batches", "accumulate_grad_batches",
@@ -46,19 +44,18 @@ def found_beside(path: Path, checkpoint: Mapping[str, Any]) -> Found:
     Raises:
         UserError: the checkpoint or the configuration is damaged.
     """
-    record = Record.of(checkpoint, path)
+    record = of_checkpoint(checkpoint, path).record  # whose sizes are those of its weights
     folder = run_folder(path)
     config = read_config(folder / FILE) if folder is not None and (folder / FILE).exists() else {}
     defaults, left_out = settings(config)
-    try:
-        record.build({name.removeprefix(WEIGHTS): weight for name, weight in checkpoint["state_dict"].items()})
-    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path} is damaged: its weights do not fit the network it names") from error
     sizes = {name: size for name, size in record.sizes.items() if name not in ("vocab_size", "block_size")}
     defaults["model.network"] = {"class_path": record.network, "init_args": sizes}
     defaults["data.block_size"] = record.sizes["block_size"]
-    if "data.corpus" not in defaults and record.corpus in (*SOURCES, EMBEDDED):
-        defaults["data.corpus"] = record.corpus
+    if record.corpus is not None:
+        defaults.setdefault("data.corpus", record.corpus.source)
+        if record.corpus.train_fraction is not None:
+            defaults["data.train_fraction"] = record.corpus.train_fraction
+    defaults["data.tokenizer"] = record.tokenizer.kind
     if folder is not None:  # it goes on where it lies, wherever that is now
         defaults |= {"name": folder.parent.name, "runs_dir": os.path.relpath(folder.parent.parent)}
     return Found(folder, defaults, left_out)

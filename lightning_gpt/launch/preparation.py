@@ -8,13 +8,13 @@ from typing import Any
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 
-from lightning_gpt.checkpoint import Record
 from lightning_gpt.errors import UserError, collecting
 from lightning_gpt.launch.checks import trainer_problems
 from lightning_gpt.launch.configuration import Configuration, quiet
 from lightning_gpt.launch.options import CHOICES
 from lightning_gpt.launch.program import version
 from lightning_gpt.machine import best_precision, keep_freed_memory, on_gpu
+from lightning_gpt.model import Record
 from lightning_gpt.runs.resume import must_be_the_text
 from lightning_gpt.text import find_corpus
 from lightning_gpt.training import (
@@ -124,7 +124,7 @@ def _find_network_problems(prepared: Prepared) -> None:
     network = _chosen(config.model.network, "model.network")
     if network is None:
         return
-    vocab_size = len(data.prepared.vocabulary) if data is not None and data.prepared is not None else 1
+    vocab_size = len(data.prepared.tokenizer) if data is not None and data.prepared is not None else 1
     sizes = config.model.network.get("init_args", {})
     with collecting(prepared.problems):
         LanguageModel(partial(network, **sizes)).blueprint(vocab_size, max(1, config.data.block_size))
@@ -142,10 +142,10 @@ def _text(configuration: Configuration) -> CharDataModule:
     if found is None or data.corpus != found.defaults.get("data.corpus"):
         return data
     assert configuration.saved is not None and configuration.checkpoint is not None
-    record = Record.of(configuration.saved, configuration.checkpoint)
+    then = Record.of(configuration.saved, configuration.checkpoint).corpus
     corpus = find_corpus(data.corpus, data.data_dir, data.offline_corpus)
     # before a byte of it is prepared: whoever sent the folder may have named any file of this machine
-    must_be_the_text(corpus.name, record.corpus_sha256, corpus.sha256(), "name a text by --data.corpus")
+    must_be_the_text(corpus.name, then.sha256 if then else "", corpus.sha256(), "name a text by --data.corpus")
     return data
 
 
@@ -185,8 +185,9 @@ def _make(prepared: Prepared, callbacks: Sequence[Callback], keeps_nothing: bool
     assert data is not None
     model.check(data, configuration.saved, configuration.checkpoint or "", fit=stage == "fit")
     if configuration.saved is not None and stage == "fit" and config.resume != "never":
-        record = Record.of(configuration.saved, configuration.checkpoint or "")
-        must_be_the_text(data.corpus, record.corpus_sha256, data.tokens.sha256, "--resume never to begin anew")
+        then = Record.of(configuration.saved, configuration.checkpoint or "").corpus
+        now = data.tokens.sha256
+        must_be_the_text(data.corpus, then.sha256 if then else "", now, "--resume never to begin anew")
     prepared.model, prepared.trainer = model, trainer
 
 

@@ -23,7 +23,6 @@ from lightning_gpt.runs import Run, new_version
 from lightning_gpt.runs.resume import goes_on_in, steps_done
 from lightning_gpt.terminal import styled
 from lightning_gpt.training import Board
-from lightning_gpt.training.module import NATS_PER_BIT
 
 TOO_LARGE = (
     "out of memory: lower --data.batch_size (and raise --trainer.accumulate_grad_batches as much), "
@@ -68,7 +67,7 @@ def run(prepared: Prepared) -> Run | None:
             raise
     if stage == "predict" and predicted:  # a tensor (B, T) of nats for each batch
         total, targets = sum(batch.sum().item() for batch in predicted), len(data.val_ids) - 1
-        print(f"{targets:,} held-out characters, {total / targets:.4f} nats each")
+        print(f"{targets:,} held-out {data.tokens.tokenizer.unit}s, {total / targets:.4f} nats each")
     if not prepared.has_folder:
         return None
     assert trainer.log_dir is not None
@@ -130,7 +129,7 @@ def signals_as_before() -> Iterator[None]:
 def _say_what_came_of_it(prepared: Prepared) -> None:
     """Prints the best loss, where it is saved, and what to do with it."""
     _, data, trainer = prepared.made()
-    config = prepared.configuration.config
+    config, tokens = prepared.configuration.config, data.tokens
     best = next((c for c in trainer.checkpoint_callbacks if c.monitor == "val/loss"), None)  # type: ignore[attr-defined]
     if not (isinstance(best, ModelCheckpoint) and best.best_model_path):
         return
@@ -142,8 +141,8 @@ def _say_what_came_of_it(prepared: Prepared) -> None:
     )
     prompt = next((f" --prompt {shlex.quote(p)}" for p in config.sample.prompts or [] if p.strip()), "")
     print(
-        f"{styled(f'best val/loss {loss:.4f}', 'bold', 'green')} nats per character "
-        f"({loss / NATS_PER_BIT:.3f} bits) on {data.tokens.corpus}\n"
+        f"{styled(f'best val/loss {loss:.4f}', 'bold', 'green')} nats per {tokens.tokenizer.unit} "
+        f"({tokens.held_out.bits_per_character(loss):.3f} bits per character) on {tokens.corpus}\n"
         f"  saved in     {path}\n"
         f"  validate     {program} validate --ckpt_path {path}\n"
         f"  write text   {program} generate --ckpt_path {path}{prompt}\n"

@@ -1,4 +1,4 @@
-"""Pictures as bytes."""
+"""Pictures as PNG bytes."""
 
 import io
 
@@ -6,7 +6,7 @@ from PIL import Image
 
 
 def png(picture: Image.Image) -> bytes:
-    """A picture as a PNG file's contents."""
+    """Encodes a picture as a PNG file's contents."""
     file = io.BytesIO()
     picture.save(file, "PNG", optimize=True)
     return file.getvalue()

@@ -1,4 +1,7 @@
-"""What a report says of a trained network, as numbers and texts. Knows nothing of HTML."""
+"""Measures all that a report shows of a trained network, as numbers and texts. Knows nothing of HTML.
+
+Legend: N tokens of a text, M characters of it, T block size, L layers, H heads.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,17 +9,21 @@ from itertools import pairwise
 
 import numpy as np
 
-from lightning_gpt.generation import TrainedGPT
-from lightning_gpt.generation.trained import MOST_READ, Reading
 from lightning_gpt.ladder.maps import attention_maps
+from lightning_gpt.model import TrainedGPT
+from lightning_gpt.model.trained import MOST_READ, Reading
+from lightning_gpt.text import Tokens
 from lightning_gpt.text.classes import mean_by_class
-from lightning_gpt.text.overlap import LONG, MOST, Overlap, OverlapIndex, covered
+from lightning_gpt.text.lines import interesting_line
+from lightning_gpt.text.overlap import LONG, Overlap, OverlapIndex, covered, training_index
+from lightning_gpt.text.units import Length, by_character
+from lightning_gpt.tokens import Tokenizer
 
 TEMPERATURES = (0.5, 0.8, 1.1)
-SAMPLE = 400  # characters
-SHOWN = 2000  # held-out characters that are coloured
+SAMPLE = 400  # tokens
+SHOWN = 2000  # held-out tokens that are coloured
 GUESSES = 5
-LOOKED_AT = 28  # characters of the attention maps' line
+LOOKED_AT = 28  # tokens of the attention maps' line
 LINES = 6  # most and least expected ones
 SHORTEST = 20  # characters of a line worth showing
 
@@ -25,7 +32,7 @@ Curve = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Sample:
-    """A text that the network wrote, and what of it stands in the training text (None: that was not looked up)."""
+    """A text that the network wrote, and its overlap with the training text (None: that is too long to be indexed)."""
 
     temperature: float
     text: str
@@ -42,77 +49,109 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Piece:
+    """One token of a text, or as many as it takes to have whole characters.
+
+    Attributes:
+        text: what it says.
+        nats: its surprisal; None: it is the first, which was only read.
+        guesses: the tokens that were likeliest in its place, with their probabilities.
+    """
+
+    text: str
+    nats: float | None
+    guesses: Sequence[tuple[str, float]]
+
+
+@dataclass(frozen=True)
 class Findings:
-    """All of it; losses in nats per character."""
+    """All that a report shows; losses in nats per token where nothing else is said."""
 
     card: Mapping[str, str]
     loss: float
+    unit: str  # what a token is called
+    length: Length  # of the text that the loss is over
     curves: Mapping[str, Curve]  # by split, over steps
     baselines: Mapping[str, float]
     samples: Sequence[Sample]
-    text: str  # the coloured piece of held-out text
-    reading: Reading  # of its characters but the first
-    characters: str  # the vocabulary
-    classes: Mapping[str, tuple[int, float]]  # how many, mean loss
-    positions: Curve  # (characters that could be seen, mean loss)
+    pieces: Sequence[Piece]  # the coloured beginning of the held-out text
+    classes: Mapping[str, tuple[int, float]]  # how many characters, nats per character
+    positions: Curve  # (tokens that could be seen, mean loss)
     most_expected: Sequence[Line]
     least_expected: Sequence[Line]
-    looked_at: str
+    looked_at: Sequence[str]  # the tokens of a line, T at most
     maps: np.ndarray  # (L, H, T, T)
 
 
 def find_out(
     gpt: TrainedGPT,
-    train_ids: np.ndarray,
-    val_ids: np.ndarray,
+    tokens: Tokens,
     card: Mapping[str, str],
     curves: Mapping[str, Curve],
     baselines: Mapping[str, float],
-    prompt: str = "\n",
+    prompt: str = "",
     seed: int = 1337,
 ) -> Findings:
-    """Reads the held-out text (of a longer one, two million characters), writes samples, looks at attention."""
-    val_ids = val_ids[: MOST_READ + 1]
-    prompt = "".join(c for c in prompt if c in gpt.vocabulary.characters) or gpt.vocabulary.characters[0]
+    """Reads the held-out text (of a longer one, two million tokens), writes samples, looks at attention."""
+    tokenizer, val_ids = gpt.tokenizer, tokens.val_ids[: MOST_READ + 1]
     whole = gpt.read(val_ids)
-    piece = val_ids[: SHOWN + 1]
-    text = gpt.vocabulary.decode(piece.tolist())
-    lines = expected_lines(gpt.vocabulary.decode(val_ids.tolist()), whole.nats)
-    looked_at = next((line for line in text.split("\n") if len(line) >= LOOKED_AT), text)[
-        : min(LOOKED_AT, gpt.network.block_size)
-    ]
-    maps = attention_maps(gpt.network, gpt.vocabulary.encode(looked_at).to(gpt.device))
-    index = OverlapIndex(train_ids) if train_ids.nbytes <= MOST else None
+    text = tokenizer.decode(val_ids)
+    nats = by_character(whole.nats, val_ids, tokenizer)
+    known = np.flatnonzero(np.isfinite(nats[: len(text)]))  # all but the first token's
+    lines = expected_lines(text, nats)
+    beginning = val_ids[: SHOWN + 1]
+    looked_at = interesting_line(val_ids, tokenizer, min(LOOKED_AT, gpt.network.block_size))
+    maps = attention_maps(gpt.network, looked_at.to(gpt.device))
+    index = training_index(tokens)
     return Findings(
         card=card,
         loss=float(whole.nats.mean()),
+        unit=tokenizer.unit,
+        length=Length.of(val_ids[1:], tokenizer),
         curves=curves,
         baselines=baselines,
-        samples=[write(gpt, index, prompt, temperature, seed) for temperature in TEMPERATURES],
-        text=text,
-        reading=gpt.read(piece, GUESSES),
-        characters=gpt.vocabulary.characters,
-        classes=mean_by_class(whole.nats, val_ids[1:], gpt.vocabulary.characters),
+        samples=[write(gpt, index, tokenizer.clean(prompt), temperature, seed) for temperature in TEMPERATURES],
+        pieces=pieces(beginning, gpt.read(beginning, GUESSES), tokenizer),
+        classes=mean_by_class(nats[known], "".join(text[i] for i in known)),
         positions=by_position(whole.nats, gpt.network.block_size),
         most_expected=lines[:LINES],
         least_expected=lines[: -LINES - 1 : -1],
-        looked_at=looked_at,
+        looked_at=[tokenizer.token_text(token) for token in looked_at.tolist()],
         maps=maps.cpu().numpy(),
     )
 
 
 def write(gpt: TrainedGPT, index: OverlapIndex | None, prompt: str, temperature: float, seed: int) -> Sample:
-    """A sample, looked up in the training text."""
+    """Writes a sample and looks it up in the training text."""
     written = gpt.generate(prompt, SAMPLE, temperature, seed=seed)
     if index is None:
         return Sample(temperature, prompt + written, None, [False] * len(prompt + written))
-    ids = gpt.vocabulary.encode(written).numpy()
-    copied = [False] * len(prompt) + covered(index.lengths(ids), LONG).tolist()
-    return Sample(temperature, prompt + written, index.of(ids), copied)
+    copied = [False] * len(prompt) + covered(index.lengths(written), LONG).tolist()
+    return Sample(temperature, prompt + written, index.of(written), copied)
+
+
+def pieces(ids: np.ndarray, reading: Reading, tokenizer: Tokenizer) -> list[Piece]:
+    """Splits the text of ids (N,) into tokens of whole characters, with their surprisal and guesses."""
+    found: list[Piece] = []
+    decoder = tokenizer.decoder()
+    nats: float | None = None
+    first = True  # of the tokens of a piece
+    for i, token in enumerate(ids.tolist()):
+        if first:
+            places = zip(reading.guesses[i - 1].tolist(), reading.shares[i - 1].tolist(), strict=True) if i else ()
+            guesses = [(tokenizer.token_text(guess), share) for guess, share in places]
+        if i:
+            nats = (nats or 0.0) + float(reading.nats[i - 1])
+        text = decoder.feed(token)
+        first = bool(text)
+        if text:
+            found.append(Piece(text, nats, guesses))
+            nats = None
+    return found
 
 
 def by_position(nats: np.ndarray, block_size: int) -> list[tuple[float, float]]:
-    """Mean loss by how many characters could be seen, 1 to block_size; neighbours together where there are many."""
+    """Averages the loss by how many tokens could be seen, 1 to block_size; neighbours together where there are many."""
     seen = np.arange(len(nats)) % block_size + 1
     edges = np.arange(1, block_size + 2)
     if block_size > 24:
@@ -126,12 +165,12 @@ def by_position(nats: np.ndarray, block_size: int) -> list[tuple[float, float]]:
 
 
 def expected_lines(text: str, nats: np.ndarray) -> list[Line]:
-    """The text's whole lines of some length, the most expected first, each once."""
+    """Sorts the whole lines of some length in a text, nats (M,) a character, by mean loss, each once."""
     found: dict[str, Line] = {}
     start = text.find("\n") + 1  # the first may be half a line
     while (end := text.find("\n", start)) != -1:
         line = text[start:end]
         if len(line) >= SHORTEST and line not in found:
-            found[line] = Line(line, float(nats[start - 1 : end - 1].mean()))
+            found[line] = Line(line, float(nats[start:end].mean()))
         start = end + 1
     return sorted(found.values(), key=lambda line: line.nats)

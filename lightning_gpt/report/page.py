@@ -1,7 +1,6 @@
-"""Findings as one HTML file that needs nothing else: no network, no font, no script from elsewhere."""
+"""Renders findings as one HTML file that needs nothing else: no network, no font, no script from elsewhere."""
 
 import base64
-import math
 from collections.abc import Sequence
 from html import escape
 from itertools import groupby
@@ -12,8 +11,8 @@ from lightning_gpt.pictures.attention import visible
 from lightning_gpt.report.findings import Findings, Line, Sample
 from lightning_gpt.text.overlap import LONG
 
-STEPS = (0.25, 0.75, 1.5, 2.5, 3.5, 5.0)  # nats at which a character's colour gets stronger
-# the one script: what the character under the pointer, or the one tapped, was expected to be
+STEPS = (0.25, 0.75, 1.5, 2.5, 3.5, 5.0)  # nats at which a token's colour gets stronger
+# the one script: what the token under the pointer, or the one tapped, was expected to be
 SCRIPT = """
 const box = document.getElementById("guess"), hint = box.textContent;
 for (const name of ["mouseover", "click"])
@@ -24,9 +23,9 @@ for (const name of ["mouseover", "click"])
 
 
 def page(found: Findings) -> str:
-    """The whole file."""
+    """Renders the whole file."""
     style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
-    title = f"{found.card.get('run', 'run')}: {found.loss:.4f} nats per character"
+    title = f"{found.card.get('run', 'run')}: {found.loss:.4f} nats per {found.unit}"
     sections = [
         loss(found),
         samples(found),
@@ -45,24 +44,26 @@ def page(found: Findings) -> str:
 
 
 def loss(found: Findings) -> str:
-    """Curves with baselines, and what the loss means."""
+    """Renders the loss: curves with baselines, units, and which baselines are beaten."""
     beaten = [name for name, level in found.baselines.items() if level > found.loss]
     said = f"Better than {', '.join(beaten)} counts." if beaten else "No better than counting."
-    chart = line_chart(found.curves, found.baselines, "training step", "nats per character") if found.curves else ""
+    chart = line_chart(found.curves, found.baselines, "training step", f"nats per {found.unit}") if found.curves else ""
     return (
-        f'<p class="lead">{found.loss:.4f} nats, or {found.loss / math.log(2):.3f} bits, per held-out character, '
-        f"each counted once. {said}</p>\n<h2>Loss</h2>\n<figure>{chart}<figcaption>Dotted: what counting characters "
-        "alone reaches on the same held-out text. Lower is better.</figcaption></figure>"
+        f'<p class="lead">{found.loss:.4f} nats per held-out {found.unit}, each counted once: '
+        f"{found.length.bits_per_character(found.loss):.3f} bits per character and "
+        f"{found.length.bits_per_byte(found.loss):.3f} bits per byte of text. {said}</p>\n<h2>Loss</h2>\n"
+        f"<figure>{chart}<figcaption>Dotted: what counting {found.unit}s alone reaches on the same held-out text. "
+        "Lower is better.</figcaption></figure>"
     )  # fmt: skip
 
 
 def samples(found: Findings) -> str:
-    """What it writes, bold to wild, with what is copied underlined."""
+    """Renders the samples, bold to wild, with what is copied underlined."""
     return "<h2>Samples</h2>\n" + "\n".join(map(sample, found.samples))
 
 
 def sample(written: Sample) -> str:
-    """One of them."""
+    """Renders one sample."""
     said = ""
     if written.overlap is not None:
         said = (
@@ -81,38 +82,38 @@ def sample(written: Sample) -> str:
 
 
 def surprisal(found: Findings) -> str:
-    """Held-out text, each character the stronger coloured the less it was expected."""
-    spans = [f"<b>{shown(found.text[0])}</b>"]
-    for i, character in enumerate(found.text[1:]):
-        nats = float(found.reading.nats[i])
-        guesses = ", ".join(
-            f"{visible(found.characters[c])} {share:.0%}"
-            for c, share in zip(found.reading.guesses[i], found.reading.shares[i], strict=True)
-        )
-        told = escape(f"{visible(character)}  {nats:.2f} nats; expected {guesses}", quote=True)
-        spans.append(f'<b class="h{strength(nats)}" data-g="{told}" title="{told}">{shown(character)}</b>')
+    """Renders held-out text, each piece the stronger coloured the higher its surprisal."""
+    spans = []
+    for piece in found.pieces:
+        if piece.nats is None:
+            spans.append(f"<b>{shown(piece.text)}</b>")
+            continue
+        guesses = ", ".join(f"{visible(guess)} {share:.0%}" for guess, share in piece.guesses)
+        said = escape(f"{visible(piece.text)}  {piece.nats:.2f} nats; expected {guesses}", quote=True)
+        colour = f"h{strength(piece.nats)}"
+        spans.append(f'<b class="{colour}" data-g="{said}" title="{said}">{shown(piece.text)}</b>')
     bounds = ["0", *(f"{step:g}" for step in STEPS)]
     legend = "".join(f'<b class="h{i}">{low}</b>' for i, low in enumerate(bounds))
     return (
-        f"<h2>What surprised it</h2>\n<p>The beginning of the held-out text, {len(found.text):,} characters: the "
-        "stronger the colour, the less likely the network had thought the character. Point at one, or tap it, for its "
-        f'five best guesses.</p><p class="legend">nats, from {legend}</p>\n<div class="reader">'
-        f'<div class="text" id="read">{"".join(spans)}</div><div id="guess">point at a character</div></div>'
-    )  # fmt: skip
+        f"<h2>What surprised it</h2>\n<p>The beginning of the held-out text, {len(found.pieces):,} pieces: the "
+        f"stronger the colour, the less likely the network had thought the {found.unit}. Point at one, or tap it, for "
+        f'its five best guesses.</p><p class="legend">nats, from {legend}</p>\n<div class="reader">'
+        f'<div class="text" id="read">{"".join(spans)}</div><div id="guess">point at a {found.unit}</div></div>'
+    )
 
 
 def strength(nats: float) -> int:
-    """Which of the colours."""
+    """Chooses the colour of a surprisal, 0 to 6."""
     return sum(nats >= step for step in STEPS)
 
 
-def shown(character: str) -> str:
-    """A character of the coloured text: a line break can be pointed at, too."""
-    return "⏎\n" if character == "\n" else escape(character)
+def shown(text: str) -> str:
+    """Escapes a piece of the coloured text; a line break can be pointed at, too."""
+    return escape(text).replace("\n", "⏎\n")
 
 
 def classes(found: Findings) -> str:
-    """Loss by kind of character and by place in the block."""
+    """Renders the loss by class of character and by position in the block."""
     most = max(mean for _, mean in found.classes.values()) or 1.0
     rows = "".join(
         f'<tr><td>{name}</td><td class="n">{count:,}</td><td class="n">{mean:.3f}</td>'
@@ -122,25 +123,25 @@ def classes(found: Findings) -> str:
     chart = line_chart(
         {"held out": found.positions},
         {"mean": found.loss},
-        "characters that could be seen",
-        "nats per character",
+        f"{found.unit}s that could be seen",
+        f"nats per {found.unit}",
         log_x=True,
     )
     return (
-        '<h2>Where the loss is</h2>\n<table><tr><th>kind</th><th class="n">characters</th><th class="n">nats</th>'
+        '<h2>Where the loss is</h2>\n<table><tr><th>kind</th><th class="n">characters</th><th class="n">nats each</th>'
         f"<th></th></tr>{rows}</table>\n<figure>{chart}<figcaption>Loss by how much of the text before could be seen: "
         "the block begins without any.</figcaption></figure>"
     )  # fmt: skip
 
 
 def lines(found: Findings) -> str:
-    """The lines of the held-out text that it knew best and least."""
+    """Renders the held-out lines of lowest and highest loss."""
 
     def table(title: str, chosen: Sequence[Line]) -> str:
         rows = "".join(
             f'<tr><td class="n">{line.nats:.2f}</td><td class="line">{escape(line.text)}</td></tr>' for line in chosen
         )
-        return f"<h2>{title}</h2>\n<table><tr><th class='n'>nats</th><th>line</th></tr>{rows}</table>"
+        return f"<h2>{title}</h2>\n<table><tr><th class='n'>nats per character</th><th>line</th></tr>{rows}</table>"
 
     return (
         table("Most expected lines", found.most_expected) + "\n" + table("Least expected lines", found.least_expected)
@@ -148,7 +149,7 @@ def lines(found: Findings) -> str:
 
 
 def attention(found: Findings) -> str:
-    """A picture a head."""
+    """Renders an attention map for each head."""
     if not len(found.maps):
         return ""
     pictures = "".join(
@@ -158,13 +159,13 @@ def attention(found: Findings) -> str:
         for j, head in enumerate(heads, start=1)
     )
     return (
-        "<h2>Attention</h2>\n<p>Each row is a character of a held-out line, and shares its attention among the "
-        f'characters above: no colour is none, the strongest all of it.</p><div class="maps">{pictures}</div>'
+        f"<h2>Attention</h2>\n<p>Each row is a {found.unit} of a held-out line, and shares its attention among the "
+        f'{found.unit}s above: no colour is none, the strongest all of it.</p><div class="maps">{pictures}</div>'
     )
 
 
 def card(found: Findings) -> str:
-    """What this is a report of."""
+    """Renders the card of the run."""
     rows = "".join(
         f'<tr><th class="head">{escape(name)}</th><td class="card">{escape(value)}</td></tr>'
         for name, value in found.card.items()

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lightning_gpt import checkpoint as checkpoint_file
 from lightning_gpt.errors import UserError
+from lightning_gpt.model import checkpoint as checkpoint_file
 from lightning_gpt.runs.folders import newest_last, run_folder
 from lightning_gpt.runs.result import Result
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 
 from lightning_gpt.errors import UserError
-from lightning_gpt.generation import TrainedGPT
-from lightning_gpt.generation import load as load_file
+from lightning_gpt.model import TrainedGPT
+from lightning_gpt.model import load as load_file
 from lightning_gpt.runs import config as config_file
 from lightning_gpt.runs.curves import read_events
 from lightning_gpt.runs.folders import BY_NAME, find_checkpoint, run_folder
@@ -126,13 +126,13 @@ class Run:
     def _gpt(self) -> TrainedGPT:
         return self.load()
 
-    def generate(self, prompt: str = "\n", **options: Any) -> str:
+    def generate(self, prompt: str | None = None, **options: Any) -> str:
         """Continues a prompt with the best checkpoint; options as for `TrainedGPT.generate`.
 
         Raises:
             UserError: an option out of its range, or an unknown character in the prompt.
         """
-        return self._gpt.generate(prompt, **options)
+        return self._gpt.generate(**({} if prompt is None else {"prompt": prompt}), **options)
 
 
 def load(

@@ -1,17 +1,19 @@
-"""Blocks of T characters and their targets: random ones to train on, all of them in order to validate on.
+"""Blocks of T tokens and their targets: random ones to train on, all of them in order to validate on.
 
-Legend: B rows of a batch, T block size, N characters of the text.
+Legend: B rows of a batch, T block size, N tokens of the text.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import count
 
 import numpy as np
 import torch
 from torch import Tensor
 
-NOISE = 0x5BD1E995  # tells the seeds of the noise from those of the offsets
-IGNORE = -100  # target of a place where there is no character; cross entropy's own word for it
+from lightning_gpt.text.mapped import release
+
+NOISE = 0x5BD1E995  # keeps the seeds of the noise apart from those of the offsets
+IGNORE = -100  # the target where there is no token; PyTorch's own default for cross entropy
 
 
 class TrainingBlocks:
@@ -28,10 +30,8 @@ class TrainingBlocks:
         seed: of the whole run.
         rank: which part of each global batch is drawn.
         first: number of the batch that iteration begins with.
-        release: called after each batch, see `Tokens.release`.
-        noise: share of x that is replaced by characters drawn from anywhere in the text; y stays as it is. What was
-            read can then not be learned by heart: "Data Noising as Smoothing in Neural Network Language Models", Xie et
-            al. 2017.
+        noise: share of x that is replaced by tokens drawn from anywhere in the text; y stays as it is. A regularizer
+            against memorising: "Data Noising as Smoothing in Neural Network Language Models", Xie et al. 2017.
     """
 
     def __init__(
@@ -42,7 +42,6 @@ class TrainingBlocks:
         seed: int = 1337,
         rank: int = 0,
         first: int = 0,
-        release: Callable[[], None] = lambda: None,
         noise: float = 0.0,
     ) -> None:
         assert len(ids) > block_size, (len(ids), block_size)
@@ -52,12 +51,11 @@ class TrainingBlocks:
         self.seed = seed
         self.rank = rank
         self.first = first
-        self.release = release
         self.noise = noise
         self._window = np.arange(block_size + 1)
 
     def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
-        """Batch number k: x (B, T) and y (B, T), y[b, t] the character after x[b, t]; int64."""
+        """Batch number k: x (B, T) and y (B, T), y[b, t] the token after x[b, t]; int64."""
         generator = torch.Generator().manual_seed(batch_seed(self.seed, k))
         # drawn one after another, so the ranks before this one change nothing but where its own begin
         offsets = torch.randint(
@@ -82,7 +80,7 @@ class TrainingBlocks:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for k in count(self.first):
             yield self[k]
-            self.release()  # a read maps up to megabytes around it, which must not add up to the whole text
+            release(self.ids)
 
 
 def batch_seed(seed: int, k: int) -> int:
@@ -101,32 +99,23 @@ class HeldOutBlocks:
     """Non-overlapping blocks in order, the last one shorter: every target of the text exactly once, the same each time.
 
     All batches have one shape, so that a compiled network is compiled once and ranks take equally many steps:
-    where there is no character, the target is IGNORE. Ranks take the batches in turn.
+    where there is no token, the target is IGNORE. Ranks take the batches in turn.
 
     Args:
         ids: (N,), the held-out text, N - 1 targets.
         block_size: T.
         rank: of this process.
         ranks: how many processes share the text.
-        release: as for `TrainingBlocks`.
     """
 
-    TOKENS = 8_192  # characters of a batch: as fast as more, in less memory; no choice of the user changes the loss
+    TOKENS = 8_192  # of a batch: as fast as more, in less memory; no choice of the user changes the loss
 
-    def __init__(
-        self,
-        ids: np.ndarray,
-        block_size: int,
-        rank: int = 0,
-        ranks: int = 1,
-        release: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, ids: np.ndarray, block_size: int, rank: int = 0, ranks: int = 1) -> None:
         assert len(ids) > 1, len(ids)
         self.ids = ids
         self.block_size = block_size
         self.rank = rank
         self.ranks = ranks
-        self.release = release
         blocks = -(-(len(ids) - 1) // block_size)
         self.batch_size = min(blocks, max(1, self.TOKENS // block_size))
         self._batches = -(-blocks // self.batch_size)
@@ -149,4 +138,4 @@ class HeldOutBlocks:
                 torch.from_numpy(x).view(self.batch_size, self.block_size),
                 torch.from_numpy(y).view(self.batch_size, self.block_size),
             )
-            self.release()
+            release(self.ids)

@@ -1,16 +1,17 @@
-"""Kinds of characters, for tables and colours: what a network finds easy is not the same for all of them."""
+"""Classes of characters by Unicode category, for tables of losses."""
 
 import unicodedata
-from collections.abc import Iterable
 
 import numpy as np
+
+from lightning_gpt.tokens.characters import code_points
 
 CLASSES = ("lower case", "upper case", "other letter", "digit", "space", "line break", "punctuation", "other")
 BY_CATEGORY = {"Ll": 0, "Lu": 1, "Lt": 1, "L": 2, "M": 2, "N": 3, "Z": 4, "P": 6}
 
 
 def character_class(character: str) -> str:
-    """The one of CLASSES that a character belongs to, by its Unicode category."""
+    """Finds the one of CLASSES that a character belongs to, by its Unicode category."""
     if character == "\n":
         return "line break"
     if character == "\t":
@@ -19,14 +20,15 @@ def character_class(character: str) -> str:
     return CLASSES[BY_CATEGORY.get(category, BY_CATEGORY.get(category[0], len(CLASSES) - 1))]
 
 
-def classes_of(ids: np.ndarray, characters: Iterable[str]) -> np.ndarray:
-    """ids (N,) of these characters to the place of each one's class in CLASSES, (N,)."""
-    return np.array([CLASSES.index(character_class(c)) for c in characters])[ids]
+def classes_of(text: str) -> np.ndarray:
+    """Classifies a text of M characters: the place of each one's class in CLASSES, (M,)."""
+    codes, places = np.unique(code_points(text), return_inverse=True)
+    return np.array([CLASSES.index(character_class(chr(code))) for code in codes], dtype=np.int64)[places]
 
 
-def mean_by_class(values: np.ndarray, ids: np.ndarray, characters: Iterable[str]) -> dict[str, tuple[int, float]]:
-    """For each class that occurs among ids (N,): how often it does, and the mean of its values (N,)."""
-    kinds = classes_of(ids, characters)
+def mean_by_class(values: np.ndarray, text: str) -> dict[str, tuple[int, float]]:
+    """Averages values (M,) of a text's characters by class: for each that occurs, its count and its mean."""
+    kinds = classes_of(text)
     counts = np.bincount(kinds, minlength=len(CLASSES))
     sums = np.bincount(kinds, weights=values, minlength=len(CLASSES))
     return {name: (int(n), float(s / n)) for name, n, s in zip(CLASSES, counts, sums, strict=True) if n}

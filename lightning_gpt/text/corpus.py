@@ -1,4 +1,4 @@
-"""Where text comes from: a named source, a file, a folder. Does not number its characters: see `tokens`."""
+"""Finds a corpus: a named source, a file, a folder. Does not split it into tokens: see `prepared`."""
 
 import hashlib
 import http.client
@@ -42,7 +42,7 @@ class Corpus:
         name: "tinyshakespeare", or the file's or folder's own name.
         parts: its files in order: what each is called, and what makes an iterator over its bytes.
         size: bytes, all in all.
-        instead_of: the corpus that was asked for, where this one stands in for it.
+        instead_of: the corpus that was wanted and why it can't be had, if this one is its stand-in.
     """
 
     name: str
@@ -51,12 +51,12 @@ class Corpus:
     instead_of: str | None = None
 
     def chunks(self) -> Iterator[bytes]:
-        """All bytes, about a mebibyte at a time."""
+        """Yields all bytes, about a mebibyte at a time."""
         for _, part in self.parts:
             yield from part()
 
     def sha256(self) -> str:
-        """Fingerprint of the bytes, in hexadecimal."""
+        """Computes the fingerprint of the bytes, in hexadecimal."""
         digest = hashlib.sha256()
         for chunk in self.chunks():
             digest.update(chunk)
@@ -64,7 +64,7 @@ class Corpus:
 
 
 def find_corpus(corpus: str, data_dir: str | Path = "data", offline: str | None = EMBEDDED) -> Corpus:
-    """The corpus called `corpus`: a source's name, "python-docs", or a path to a text file or a folder of .txt files.
+    """Finds a corpus: by a source's name, by "python-docs", or by a path to a text file or a folder of .txt files.
 
     A source is looked for in `data_dir`, then in the mirror that LIGHTNING_GPT_MIRROR names (a folder or a base
     URL), then at its own address; what was found elsewhere is copied into `data_dir`.
@@ -132,7 +132,7 @@ def _from_path(corpus: str) -> Corpus:
 
 
 def _python_docs() -> Iterator[bytes]:
-    """The language reference that every CPython carries for its `help()`, topics in sorted order."""
+    """Yields the language reference that every CPython carries for its `help()`, topics in sorted order."""
     from pydoc_data.topics import topics
 
     yield "\n\n".join(topics[name] for name in sorted(topics)).encode()
@@ -183,7 +183,7 @@ def _bring(place: str, path: Path, sha256: str) -> None:
 
 
 def _with_progress(stream: BinaryIO, label: str | None, total: int) -> Iterator[bytes]:
-    """The stream's chunks; with a label, behind a progress bar."""
+    """Yields the stream's chunks; with a label, shows a progress bar."""
     from tqdm import tqdm
 
     with tqdm(desc=label, total=total or None, unit="B", unit_scale=True, disable=label is None) as bar:

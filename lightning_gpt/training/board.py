@@ -1,4 +1,4 @@
-"""A run's page in TensorBoard: which groups there are, and what stands in each beside the numbers that are logged."""
+"""A run's page in TensorBoard: its groups, its charts, and what each shows beside the numbers that are logged."""
 
 import math
 from collections.abc import Mapping
@@ -13,16 +13,17 @@ from torch.utils.tensorboard.summary import hparams
 from lightning_gpt.ladder.maps import attention_maps
 from lightning_gpt.pictures import draw_attention
 from lightning_gpt.text.classes import character_class
+from lightning_gpt.text.lines import interesting_line
 from lightning_gpt.training.describe import hyperparameters
 from lightning_gpt.training.module import LanguageModel
 
 # a metric's name to its place on the page: what belongs into one chart stands in one group
 PLACES = {"train/loss": "loss/train", "val/loss": "loss/val", "lr": "optim/lr", "grad_norm": "optim/grad_norm"}
 BEST = "val/best_loss"
-MAPS = "maps_of_attention"  # behind loss in the alphabet, so that TensorBoard's first page begins with the loss
-CHARTS = {
-    "loss, in nats per character": {
-        "trained on, held out, and what counting alone reaches on the held-out text": ["Multiline", ["loss/.*"]],
+MAPS = "maps_of_attention"  # after loss in the alphabet, so that TensorBoard's first page begins with the loss
+CHARTS: dict[str, dict[str, list[str | list[str]]]] = {
+    "bits of held-out text": {
+        "bits per character and per byte: comparable between tokenizers": ["Multiline", ["val/bits_per_.*"]],
     },
     "speed": {
         "characters per second": ["Multiline", ["speed/chars_per_s"]],
@@ -39,6 +40,16 @@ CHARTS = {
 }
 
 
+def charts(unit: str) -> dict[str, dict[str, list[str | list[str]]]]:
+    """TensorBoard's layout of charts, the loss first, where a token is called `unit`."""
+    return {
+        f"loss, in nats per {unit}": {
+            "trained on, held out, and what counting alone reaches on the held-out text": ["Multiline", ["loss/.*"]],
+        },
+        **CHARTS,
+    }
+
+
 class Board(TensorBoardLogger):
     """Lightning's logger with the house's groups, its layout of charts, and without Lightning's count of epochs."""
 
@@ -47,7 +58,7 @@ class Board(TensorBoardLogger):
         super().log_metrics({PLACES.get(name, name): x for name, x in metrics.items() if name != "epoch"}, step)
 
     def save(self) -> None:
-        """What was logged, to its file; not also a hparams.yaml, for config.yaml has it all."""
+        """Flushes what was logged; writes no hparams.yaml, for config.yaml has it all."""
         self.experiment.flush()
 
 
@@ -77,7 +88,7 @@ class Page(Callback):
         if writer is None:
             return
         assert isinstance(pl_module, LanguageModel)
-        writer.add_custom_scalars(CHARTS)
+        writer.add_custom_scalars(charts(pl_module.tokenizer.unit))
         # torch's own function for this opens another event file for the same run
         for summary in hparams(hyperparameters(trainer, pl_module), {BEST: 0.0}):  # type: ignore[no-untyped-call]
             writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
@@ -99,27 +110,29 @@ class Page(Callback):
         self._draw_baselines(writer, pl_module, step)
         self._best = min(self._best, float(trainer.callback_metrics["val/loss"]))
         writer.add_scalar(BEST, self._best, step)
-        text, ids = self._line(pl_module)
+        ids = self._line(pl_module)
+        labels = [pl_module.tokenizer.token_text(token) for token in ids.tolist()]
         for block, maps in enumerate(attention_maps(pl_module.net, ids).cpu().numpy(), start=1):
             for head in range(len(maps)):
-                picture = draw_attention(maps[head : head + 1], text, f"block {block}, head {head + 1}", cell=12)
+                picture = draw_attention(maps[head : head + 1], labels, f"block {block}, head {head + 1}", cell=12)
                 tag = f"{MAPS}/block_{block}_head_{head + 1}"
                 writer.add_image(tag, np.asarray(picture), step, dataformats="HWC")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The characters' embedding, as points."""
+        """The tokens' embedding, as points."""
         writer = writer_of(trainer)
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
         # (V, C); of rung 1 its table: rows of what follows a character
         points = pl_module.net.embedding().weight.detach().float().cpu()
         if writer is None or points.numel() > self.MOST_POINTS:
             return
-        characters = pl_module.vocabulary.characters
+        tokenizer = pl_module.tokenizer
+        texts = [tokenizer.token_text(token) for token in range(len(tokenizer))]
         writer.add_embedding(
             points,
-            metadata=[[repr(c), character_class(c)] for c in characters],
-            metadata_header=["character", "class"],
-            tag="characters",
+            metadata=[[repr(text), character_class(text.strip(" ")[:1] or " ")] for text in texts],
+            metadata_header=[tokenizer.unit, "class"],
+            tag=f"{tokenizer.unit}s",
             global_step=trainer.global_step,
         )
 
@@ -127,13 +140,11 @@ class Page(Callback):
         for name, loss in module.data.baselines().items():
             writer.add_scalar(f"loss/{name}", loss, step)
 
-    def _line(self, module: LanguageModel) -> tuple[str, torch.Tensor]:
-        """The first line of the held-out text that is long enough to be of interest, or its beginning."""
+    def _line(self, module: LanguageModel) -> torch.Tensor:
+        """Ids (T,) of the first line of the held-out text that is long enough to be of interest, or its beginning."""
         assert module.net is not None
         size = min(self.LINE, module.net.block_size)
-        beginning = module.vocabulary.decode(module.data.val_ids[:2000].tolist())
-        text = next((line for line in beginning.split("\n") if len(line) >= size), beginning)[:size]
-        return text, module.vocabulary.encode(text).to(module.device)
+        return interesting_line(module.data.val_ids, module.tokenizer, size).to(module.device)
 
 
 def writer_of(trainer: Trainer) -> SummaryWriter | None:

@@ -1,4 +1,4 @@
-"""When a run is saved, and what happens when it is told to stop. The file itself: see `lightning_gpt.checkpoint`."""
+"""When a run is saved, and what happens when it is told to stop. The file itself: see `model.checkpoint`."""
 
 import os
 import signal
@@ -14,19 +14,19 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
-from lightning_gpt import checkpoint as checkpoint_file
 from lightning_gpt.errors import Interrupted
+from lightning_gpt.model import checkpoint as checkpoint_file
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
     """Checkpoints written whole or not at all, and read as plain values only."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
-        """See `lightning_gpt.checkpoint.write`."""
+        """See `model.checkpoint.write`."""
         checkpoint_file.write(checkpoint, path)
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
-        """See `lightning_gpt.checkpoint.read`: always `weights_only`, always to the CPU."""
+        """See `model.checkpoint.read`: always `weights_only`, always to the CPU."""
         return checkpoint_file.read(path)
 
 

@@ -1,13 +1,15 @@
-"""The corpus as Lightning wants it: prepared once, split, and dealt to the ranks in blocks."""
+"""A LightningDataModule: the corpus is prepared once, split, and dealt to the ranks in blocks."""
 
 from pathlib import Path
 
+import numpy as np
 from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.text import HeldOutBlocks, Tokens, TrainingBlocks, find_corpus, prepare
 from lightning_gpt.text.baselines import baselines
+from lightning_gpt.tokens import tokenizer_class
 
 
 class CharDataModule(LightningDataModule):
@@ -15,14 +17,16 @@ class CharDataModule(LightningDataModule):
 
     Args:
         corpus: `tinyshakespeare`, `python-docs`, or a path to a UTF-8 text file or a folder of .txt files.
-        block_size: context length T, in characters.
+        block_size: context length T, in tokens.
         batch_size: blocks of a training batch, on each device.
-        noise: share of the characters read in training that are replaced by random ones of the text: against learning
-            it by heart, where a run makes many passes over a short text.
-        train_fraction: the first part of the text that is trained on; the rest is held out.
+        noise: share of the tokens read in training that are replaced by random ones of the text: against memorising
+            it, where a run makes many passes over a short text.
+        train_fraction: the first part of the text's characters, which is trained on; the rest is held out.
         seed: of the training blocks; linked to --seed_everything.
         data_dir: the folder that fetched and prepared texts are kept in.
         offline_corpus: what to train on where a named corpus can't be had; null makes that an error.
+        tokenizer: what a token is, by its name among `tokens.TOKENIZERS`: `characters`.
+        vocab_size: how many tokens there shall be, for a tokenizer that leaves the choice.
     """
 
     def __init__(
@@ -35,8 +39,13 @@ class CharDataModule(LightningDataModule):
         seed: int = 1337,
         data_dir: str = "data",
         offline_corpus: str | None = "python-docs",
+        tokenizer: str = "characters",
+        vocab_size: int | None = None,
     ) -> None:
         super().__init__()
+        tokenizer_class(tokenizer)  # complains of a name that there is not
+        if vocab_size is not None and vocab_size < 1:
+            raise UserError(f"data.vocab_size must be at least 1, not {vocab_size}")
         for name, value in {"block_size": block_size, "batch_size": batch_size}.items():
             if value < 1:
                 raise UserError(f"data.{name} must be at least 1, not {value}")
@@ -52,8 +61,10 @@ class CharDataModule(LightningDataModule):
         self.seed = seed
         self.data_dir = data_dir
         self.offline_corpus = offline_corpus
+        self.tokenizer = tokenizer
+        self.vocab_size = vocab_size
+        self.prepared: Tokens | None = None  # there after `prepare_data`, long enough or not
         self._baselines: dict[str, float] | None = None
-        self.prepared: Tokens | None = None
         self._tokens: Tokens | None = None  # the same, once it is known to be long enough
 
     @property
@@ -65,17 +76,28 @@ class CharDataModule(LightningDataModule):
     @property
     def sizes(self) -> tuple[int, int]:
         """What the text asks of a network: (vocab_size, block_size); there after `setup`."""
-        return len(self.tokens.vocabulary), self.block_size
+        return len(self.tokens.tokenizer), self.block_size
+
+    @property
+    def train_ids(self) -> np.ndarray:
+        """What is trained on; there after `setup`."""
+        return self.tokens.train_ids
+
+    @property
+    def val_ids(self) -> np.ndarray:
+        """What is held out; there after `setup`."""
+        return self.tokens.val_ids
 
     def prepare_data(self) -> None:
-        """Fetches and prepares the text; says so if it is not the one asked for, whose place it takes from here on."""
+        """Fetches and prepares the text; a stand-in takes the given corpus' place from here on, and is announced."""
         if self._tokens is not None:
             return
         corpus = find_corpus(self.corpus, self.data_dir, self.offline_corpus)
         if corpus.instead_of:
             shout(f"NOT {corpus.instead_of}: this run reads the stand-in {corpus.name}")
             self.corpus = corpus.name
-        self.prepared = prepare(corpus, self.prepared_dir)
+        folder = Path(self.data_dir) / "prepared"
+        self.prepared = prepare(corpus, folder, self.train_fraction, self.tokenizer, self.vocab_size)
 
     def setup(self, stage: str) -> None:
         """Maps the prepared text and splits it.
@@ -89,25 +111,19 @@ class CharDataModule(LightningDataModule):
             self.prepare_data()
         tokens = self.prepared
         assert tokens is not None
-        self.train_ids, self.val_ids = tokens.split(self.train_fraction)
-        for split, ids in {"training": self.train_ids, "held-out": self.val_ids}.items():
+        for split, ids in {"training": tokens.train_ids, "held-out": tokens.val_ids}.items():
             if len(ids) < self.block_size + 1:
                 raise UserError(
-                    f"{tokens.corpus} is too short: its {split} part has {len(ids)} characters, a block needs "
-                    f"{self.block_size + 1}; take a longer text or a smaller --data.block_size"
+                    f"{tokens.corpus} is too short: its {split} part has {len(ids)} {tokens.tokenizer.unit}s, a block "
+                    f"needs {self.block_size + 1}; take a longer text or a smaller --data.block_size"
                 )
         self._tokens = tokens
 
     def baselines(self) -> dict[str, float]:
-        """What counting alone reaches on the held-out text, in nats per character; see `text.baselines`."""
+        """What counting alone reaches on the held-out text, in nats per token; see `text.baselines`."""
         if self._baselines is None:
-            self._baselines = baselines(self.tokens, self.train_fraction, self.prepared_dir)
+            self._baselines = baselines(self.tokens)
         return self._baselines
-
-    @property
-    def prepared_dir(self) -> Path:
-        """Where prepared texts are kept."""
-        return Path(self.data_dir) / "prepared"
 
     def train_dataloader(self) -> TrainingBlocks:
         """Endless batches, beginning with the one that a resumed run is due."""
@@ -121,7 +137,6 @@ class CharDataModule(LightningDataModule):
             self.seed,
             self.trainer.global_rank,
             first,
-            self.tokens.release,
             self.noise,
         )
 
@@ -129,7 +144,7 @@ class CharDataModule(LightningDataModule):
         """The held-out text, every target once."""
         assert self.trainer is not None
         rank, ranks = self.trainer.global_rank, self.trainer.world_size
-        return HeldOutBlocks(self.val_ids, self.block_size, rank, ranks, self.tokens.release)
+        return HeldOutBlocks(self.val_ids, self.block_size, rank, ranks)
 
     test_dataloader = val_dataloader
     predict_dataloader = val_dataloader

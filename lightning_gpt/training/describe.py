@@ -22,10 +22,10 @@ def card(trainer: Trainer, module: LanguageModel) -> Card:
     slower = "bf16" in str(trainer.precision) and not machine.gains_by_bf16(device.type)
     remark = " (32-true is faster here)" if slower else ""
     return (
-        ("text", f"{tokens.corpus}: {len(tokens.ids):,} characters, {len(tokens.vocabulary)} distinct"),
+        ("text", str(tokens)),
         ("", f"SHA-256 {tokens.sha256}"),
         *(("", done) for done in tokens.remarks),
-        ("", f"{len(data.train_ids):,} to train on, {len(data.val_ids):,} held out"),
+        ("", f"{len(data.train_ids):,} {tokens.tokenizer.unit}s to train on, {len(data.val_ids):,} held out"),
         ("network", f"{type(net).__name__}: {parameters:,} parameters ({sizes})"),
         (
             "run",
@@ -54,6 +54,7 @@ def hyperparameters(trainer: Trainer, module: LanguageModel) -> dict[str, int | 
         **{f"optimizer.{name}": value for name, value in vars(recipe).items()},
         **{f"schedule.{name}": value for name, value in vars(module.schedule).items()},
         "corpus": data.tokens.corpus,
+        "tokenizer": data.tokenizer,
         "train_fraction": data.train_fraction,
         "noise": data.noise,
         "batch_size": data.batch_size * trainer.world_size * trainer.accumulate_grad_batches,

@@ -1,6 +1,7 @@
 """The LightningModule of every rung: loss, metrics, optimizer, and what a checkpoint must say. No layers live here."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,33 +10,35 @@ from lightning.pytorch import LightningModule
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
-from torch.nn import functional as F
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
 from torchmetrics.text import Perplexity
 
 from lightning_gpt import machine
-from lightning_gpt.checkpoint import KEY, Record, must_hold
 from lightning_gpt.errors import UserError
 from lightning_gpt.ladder import Network
+from lightning_gpt.model import load
+from lightning_gpt.model.checkpoint import must_hold
+from lightning_gpt.model.record import KEY, CorpusRecord, Origin, Record
 from lightning_gpt.runs.resume import carry_over, must_be_the_optimizer, relocated
-from lightning_gpt.text import IGNORE, Vocabulary
+from lightning_gpt.text import IGNORE
 from lightning_gpt.text.blocks import batch_seed
+from lightning_gpt.text.units import NATS_PER_BIT, cross_entropy
+from lightning_gpt.tokens import Tokenizer
 from lightning_gpt.training.datamodule import CharDataModule
 from lightning_gpt.training.optimizer import AdamW, OptimizerRecipe
 from lightning_gpt.training.schedule import Schedule
 
-NATS_PER_BIT = 0.6931471805599453  # ln 2
-
 
 class LanguageModel(LightningModule):
-    """Trains a network to give each next character a high probability; all losses are in nats per character.
+    """Trains a network to give each next token a high probability; a step's loss is in nats per token.
 
     The network is made when the data is known: its vocabulary and block size are the data's.
 
     Logs `train/loss`, `lr`, `grad_norm` (before clipping) every `log_every_n_steps`, and at each validation
-    `val/loss`, `val/bits_per_char`, `val/perplexity`.
+    `val/loss` (nats per token), `val/bits_per_char` and `val/bits_per_byte` of the held-out text, and `val/perplexity`
+    (per token).
 
     Args:
         network: a rung of the ladder and its sizes.
@@ -57,8 +60,16 @@ class LanguageModel(LightningModule):
         self.schedule = schedule
         self.compile_network = compile
         self.net: Network | None = None
+        self.record: Record | None = None  # of the checkpoint that it was loaded from
+        self._configured = False
         self.val_loss = MeanMetric(nan_strategy=float("nan"))  # torchmetrics' default would leave them out of the mean
         self.val_perplexity = Perplexity(ignore_index=IGNORE)
+        self.val_characters = MeanMetric()  # per held-out token, as `val_bytes`
+        self.val_bytes = MeanMetric()
+        # (V, 2), see `Tokenizer.token_lengths`; not saved: the tokenizer is in the record
+        self.register_buffer("token_lengths", torch.empty(0, 2), persistent=False)
+        self._earlier: tuple[Origin, ...] = ()  # what the weights come from beside the text of this run
+        self._earlier_steps = 0  # of this run, on those
 
     # ---------------------------------------------------------------------------------------------- the network
 
@@ -70,15 +81,15 @@ class LanguageModel(LightningModule):
         return data
 
     @property
-    def vocabulary(self) -> Vocabulary:
-        """The characters of the run's corpus."""
-        return self.data.tokens.vocabulary
+    def tokenizer(self) -> Tokenizer:
+        """What the ids of the run's corpus stand for."""
+        return self.data.tokens.tokenizer
 
     def check(self, data: CharDataModule, checkpoint: dict[str, Any] | None, path: str | Path, fit: bool) -> None:
         """Finds what would stop a run on this data, from this checkpoint, without making the network's weights.
 
         Raises:
-            UserError: a negative rate, sizes that do not go together, or a checkpoint of another network, vocabulary
+            UserError: a negative rate, sizes that do not go together, or a checkpoint of another network, tokenizer
                 or optimizer; the last of these matters to a fit only.
         """
         self.optimizer_recipe.check()
@@ -111,14 +122,21 @@ class LanguageModel(LightningModule):
         except ValueError as error:
             raise UserError(f"model.network: {error}") from error
 
-    @staticmethod
-    def record_of(net: Network, data: CharDataModule) -> Record:
-        """What a checkpoint says of a network and the text it learns."""
-        tokens = data.tokens
-        characters = tokens.vocabulary.characters
-        return Record(
-            type(net).__name__, net.sizes, characters, tokens.corpus, tokens.sha256, corpus_length=len(tokens.ids)
+    def record_of(self, net: Network, data: CharDataModule, steps: int = 0) -> Record:
+        """What a checkpoint says of a network after `steps` of this run, and of the text it learns."""
+        tokens, length = data.tokens, data.tokens.length
+        corpus = CorpusRecord(
+            tokens.corpus,
+            data.corpus,
+            tokens.sha256,
+            length.characters,
+            length.bytes,
+            length.tokens,
+            data.train_fraction,
         )
+        how = "fine-tuned" if self._earlier else "trained"
+        here = Origin(how, tokens.corpus, tokens.sha256, steps - self._earlier_steps)
+        return Record(type(net).__name__, net.sizes, tokens.tokenizer, corpus, (*self._earlier, here))
 
     def configure_model(self) -> None:
         """Makes the network; Lightning calls this when the data has been set up, and may call it again.
@@ -126,12 +144,18 @@ class LanguageModel(LightningModule):
         Raises:
             UserError: sizes that do not go together.
         """
-        if self.net is not None:
+        if self._configured:
             return
-        self.net = self.make_checked(*self.data.sizes)
+        self._configured = True
+        if self.net is None:
+            self.net = self.make_checked(*self.data.sizes)
+        elif self.record is not None:
+            self.record.must_fit(self.record_of(self.net, self.data))
         device = self.trainer.strategy.root_device.type
+        self.token_lengths = torch.tensor(self.tokenizer.token_lengths, dtype=torch.float32)
         if device != "mps":  # which has no fp64; the module itself is still on the CPU
-            self.val_loss.set_dtype(torch.float64)
+            for metric in (self.val_loss, self.val_characters, self.val_bytes):
+                metric.set_dtype(torch.float64)
         if self.compile_network and device == "cpu" and not machine.has_compiler():
             self.print("not compiled: there is no C++ compiler (g++) on this machine; the run is slower, and the same")
         elif self.compile_network and device == "mps":
@@ -149,12 +173,12 @@ class LanguageModel(LightningModule):
     # ------------------------------------------------------------------------------------------------- the steps
 
     def shared_step(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-        """x, y (B, T) to logits (B, T, V) in fp32, the mean loss in nats per character, and how many it is over."""
+        """x, y (B, T) to logits (B, T, V) in fp32, the mean loss in nats per token, and how many tokens it is over."""
         x, y = batch
         logits = self(x).float()
-        nats = F.cross_entropy(logits.flatten(0, 1), y.flatten(), ignore_index=IGNORE, reduction="sum")
-        characters = (y != IGNORE).sum()
-        return logits, nats / characters.clamp(min=1), characters
+        nats = cross_entropy(logits, y, reduction="sum")
+        tokens = (y != IGNORE).sum()
+        return logits, nats / tokens.clamp(min=1), tokens
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Dropout's draws, too, are a pure function of (seed, batch, rank): a resumed run repeats them."""
@@ -167,7 +191,7 @@ class LanguageModel(LightningModule):
             torch.mps.manual_seed(seed)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """The batch's mean loss, in nats per character."""
+        """The batch's mean loss, in nats per token."""
         _, loss, _ = self.shared_step(batch)
         if self.is_log_step:
             lr = self.trainer.optimizers[0].param_groups[0]["lr"]
@@ -177,9 +201,13 @@ class LanguageModel(LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Adds a batch to the exact mean over all held-out targets."""
-        logits, loss, characters = self.shared_step(batch)
-        self.val_loss.update(loss, weight=characters)
+        logits, loss, tokens = self.shared_step(batch)
+        self.val_loss.update(loss, weight=tokens)
         self.val_perplexity.update(logits, batch[1])
+        y = batch[1].flatten()
+        lengths = (self.token_lengths[y.clamp(min=0)] * (y != IGNORE)[:, None]).sum(dim=0) / tokens.clamp(min=1)  # (2,)
+        self.val_characters.update(lengths[0], weight=tokens)
+        self.val_bytes.update(lengths[1], weight=tokens)
 
     def on_validation_epoch_end(self) -> None:
         """Logs the mean over targets, not over batches."""
@@ -196,18 +224,17 @@ class LanguageModel(LightningModule):
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """x, y (B, T) to the nats of each target (B, T), 0 where the text has ended."""
         x, y = batch
-        nats = F.cross_entropy(self(x).float().flatten(0, 1), y.flatten(), ignore_index=IGNORE, reduction="none")
-        return nats.view_as(y)
+        return cross_entropy(self(x), y)
 
     def log_held_out(self, split: str) -> None:
         """Logs nats, bits and perplexity of all that was added since the last call."""
         loss = self.val_loss.compute()
         self.log(f"{split}/loss", loss, prog_bar=True)
-        self.log(f"{split}/bits_per_char", loss / NATS_PER_BIT)
-        self.log(f"{split}/bits_per_byte", loss / NATS_PER_BIT)
+        self.log(f"{split}/bits_per_char", loss / self.val_characters.compute() / NATS_PER_BIT)
+        self.log(f"{split}/bits_per_byte", loss / self.val_bytes.compute() / NATS_PER_BIT)
         self.log(f"{split}/perplexity", self.val_perplexity.compute())
-        self.val_loss.reset()
-        self.val_perplexity.reset()
+        for metric in (self.val_loss, self.val_perplexity, self.val_characters, self.val_bytes):
+            metric.reset()
 
     # --------------------------------------------------------------------------------------------- the optimizer
 
@@ -256,16 +283,40 @@ class LanguageModel(LightningModule):
 
     # --------------------------------------------------------------------------------------------- the checkpoint
 
+    @classmethod
+    def load_from_checkpoint(  # type: ignore[override]  # no hparams_file: the checkpoint's record says it all
+        cls,
+        checkpoint_path: str | Path,
+        map_location: str | torch.device | None = None,
+        **options: Any,
+    ) -> "LanguageModel":
+        """Loads a trained module, in eval mode; the file is read as tensors and plain values only.
+
+        Args:
+            checkpoint_path: a .ckpt file of this project.
+            map_location: the device for the weights; None: the CPU.
+            options: `optimizer`, `schedule` and `compile`, which a checkpoint does not hold.
+
+        Raises:
+            UserError: no such file, not a checkpoint of this project, or damaged.
+        """
+        gpt = load(checkpoint_path, map_location or "cpu")
+        sizes = {name: size for name, size in gpt.network.sizes.items() if name not in ("vocab_size", "block_size")}
+        network: Callable[..., Network] = type(gpt.network)
+        module = cls(partial(network, **sizes), **options)
+        module.net, module.record = gpt.network, gpt.record
+        return module.eval()
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the record, so that the file can be used by itself."""
         assert self.net is not None
-        checkpoint[KEY] = self.record_of(self.net, self.data).as_dict()
+        checkpoint[KEY] = self.record_of(self.net, self.data, self.global_step).as_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the checkpoint's weights and state; the configuration's rates, decay, schedule and patience hold.
 
         Raises:
-            UserError: it was made for another network, another vocabulary or another optimizer.
+            UserError: it was made for another network, another tokenizer or another optimizer.
         """
         assert self.net is not None
         saved, mine = Record.of(checkpoint, "the checkpoint"), self.record_of(self.net, self.data)
@@ -273,8 +324,14 @@ class LanguageModel(LightningModule):
         if self.trainer.state.fn != "fit":
             checkpoint["callbacks"] = {}  # of the fit; Lightning would warn that they are not here now
             return
-        if saved.corpus_sha256 != mine.corpus_sha256:
-            self.print(f"goes on with another text: {mine.corpus}, after {saved.corpus}")
+        assert mine.corpus is not None
+        same_text = saved.corpus is not None and saved.corpus.sha256 == mine.corpus.sha256
+        if not same_text:
+            before = saved.corpus.name if saved.corpus else "an unknown one"
+            self.print(f"goes on with another text: {mine.corpus.name}, after {before}")
+        self._earlier = saved.provenance[:-1] if same_text else saved.provenance
+        here = saved.provenance[-1].steps if same_text and saved.provenance else 0
+        self._earlier_steps = checkpoint["global_step"] - here
         groups = self.optimizer_recipe.build(self.net).param_groups
         must_be_the_optimizer(groups, checkpoint)
         carry_over(checkpoint, groups, self.lr_share(checkpoint["global_step"]))

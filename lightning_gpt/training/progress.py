@@ -12,7 +12,7 @@ from lightning_gpt import machine
 from lightning_gpt.terminal import HEAD, row, styled
 from lightning_gpt.training.board import write_text
 from lightning_gpt.training.describe import card, flops_per_token, provenance
-from lightning_gpt.training.module import NATS_PER_BIT, LanguageModel
+from lightning_gpt.training.module import LanguageModel
 
 
 class ProgressBar(TQDMProgressBar):
@@ -55,9 +55,10 @@ class Speed(Callback):
 
     def __init__(self) -> None:
         self.training_seconds = 0.0
-        self._characters = 0
+        self._characters = 0.0
+        self._characters_per_token = 1.0
         self._seconds = 0.0
-        self._since: float | None = None  # the clock is stopped
+        self._since: float | None = None  # None: the clock is stopped
         self._rates: list[float] = []  # characters/s, one a log step
 
     def state_dict(self) -> dict[str, float]:
@@ -74,10 +75,12 @@ class Speed(Callback):
         half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
         peak = machine.flops(pl_module.device, half.get(str(trainer.precision), torch.float32))
         self._peak = peak * trainer.world_size
-        self._flops = flops_per_token(pl_module)
+        length = pl_module.data.tokens.length
+        self._flops = flops_per_token(pl_module) * length.tokens / length.characters
+        self._characters_per_token = length.characters / length.tokens
 
     def on_train_batch_start(self, *_: Any) -> None:
-        """Starts the clock, if it stands: what others do at a run's start and after a validation is no training."""
+        """Starts the clock if it is stopped: a run's start and its validations are no training."""
         if self._since is None:
             self._since = time.perf_counter()
 
@@ -85,7 +88,7 @@ class Speed(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Counts, and logs at Lightning's own interval."""
-        self._characters += batch[0].numel() * trainer.world_size
+        self._characters += batch[0].numel() * self._characters_per_token * trainer.world_size
         every = trainer.log_every_n_steps * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
         if every == 0 or (batch_idx + 1) % every:
             return
@@ -94,7 +97,7 @@ class Speed(Callback):
         pl_module.log("speed/chars_per_s", rate, prog_bar=True)
         pl_module.log("speed/mfu", rate * self._flops / self._peak)
         self._rates.append(rate)
-        self._characters, self._seconds = 0, 0.0
+        self._characters, self._seconds = 0.0, 0.0
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stops the clock."""
@@ -151,14 +154,19 @@ class RunLog(Callback):
             write_text(trainer, "run", "\n".join(f"{head:{HEAD}}{said}" for head, said in rows))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """step, losses in nats, bits, seconds since the start."""
+        """Prints step, losses in nats per token, bits per character (and per byte where it differs), seconds."""
         if trainer.state.fn != "fit" or trainer.sanity_checking:
             return
+        assert isinstance(pl_module, LanguageModel)
         metrics = trainer.callback_metrics
-        loss = float(metrics["val/loss"])
+        unit = pl_module.tokenizer.unit
+        bits = [f"{float(metrics[f'val/bits_per_{name}']):.3f} bits/{name}" for name in ("char", "byte")]
+        length = pl_module.data.tokens.length
+        if length.characters == length.bytes:  # ASCII
+            bits = bits[:1]
         train = f"train {float(metrics['train/loss']):.4f}  " if "train/loss" in metrics else ""
-        held_out = styled(f"val {loss:.4f} nats", "bold")
+        held_out = styled(f"val {float(metrics['val/loss']):.4f} nats/{unit}", "bold")
         pl_module.print(
-            f"step {trainer.global_step:>6,}  {train}{held_out}  {loss / NATS_PER_BIT:.3f} bits/char  "
+            f"step {trainer.global_step:>6,}  {train}{held_out}  {'  '.join(bits)}  "
             f"{time.perf_counter() - self._since:6.1f} s"
         )

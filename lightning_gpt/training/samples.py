@@ -1,13 +1,12 @@
-"""Text written while the network learns: fixed prompts at every validation, on the terminal and in TensorBoard."""
+"""Samples written while the network learns: fixed prompts at every validation, on the terminal and in TensorBoard."""
 
 from collections.abc import Sequence
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lightning_gpt.generation import TrainedGPT
-from lightning_gpt.generation.decoding import check_options
+from lightning_gpt.model import Sampling, TrainedGPT
 from lightning_gpt.terminal import styled
-from lightning_gpt.text.overlap import MOST, OverlapIndex
+from lightning_gpt.text.overlap import OverlapIndex, training_index
 from lightning_gpt.training.board import write_text, writer_of
 from lightning_gpt.training.module import LanguageModel
 
@@ -19,11 +18,11 @@ class SampleText(Callback):
     `novelty/share_copied`, if the text is one that can be indexed in a moment.
 
     Args:
-        prompts: texts to continue; characters that the corpus lacks are left out. None: a line break.
-        max_new_tokens: characters to write for each; 0: write none.
-        temperature: see `generate`.
-        top_k: see `generate`.
-        top_p: see `generate`.
+        prompts: texts to continue; characters that can't be spelled are left out. None: a line break.
+        max_new_tokens: tokens to write for each; 0: write none.
+        temperature: see `Sampling`.
+        top_k: see `Sampling`.
+        top_p: see `Sampling`.
         seed: of the sample's own random generator; training's is not touched.
         preview: characters of the first sample that are printed.
     """
@@ -38,13 +37,8 @@ class SampleText(Callback):
         seed: int = 1337,
         preview: int = 120,
     ) -> None:
-        check_options(max_new_tokens, temperature, top_k, top_p)
         self.prompts = list(prompts) if prompts else ["\n"]
-        self.max_new_tokens = max_new_tokens
-        self.temperature = temperature
-        self.top_k = top_k
-        self.top_p = top_p
-        self.seed = seed
+        self.sampling = Sampling(max_new_tokens, temperature, top_k, top_p, seed)
         self.preview = preview
         self._index: OverlapIndex | None = None
 
@@ -54,17 +48,15 @@ class SampleText(Callback):
             trainer.state.fn != "fit"
             or trainer.sanity_checking
             or not trainer.is_global_zero
-            or not self.max_new_tokens
+            or not self.sampling.max_new_tokens
         ):
             return
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
-        gpt = TrainedGPT(pl_module.net, pl_module.vocabulary)
+        gpt = TrainedGPT(pl_module.net, pl_module.tokenizer)
         written = []
         for number, prompt in enumerate(self.prompts):
-            known = "".join(c for c in prompt if c in gpt.vocabulary.characters) or gpt.vocabulary.characters[0]
-            written.append(
-                gpt.generate(known, self.max_new_tokens, self.temperature, self.top_k, self.top_p, seed=self.seed)
-            )
+            known = gpt.tokenizer.clean(prompt)
+            written.append(gpt.generate(known, **vars(self.sampling)))
             text = known + written[-1]
             write_text(trainer, f"sample/{prompt!r}", text)
             if number == 0 and self.preview:
@@ -75,12 +67,14 @@ class SampleText(Callback):
         self._log_novelty(trainer, pl_module, written)
 
     def _log_novelty(self, trainer: Trainer, module: LanguageModel, written: list[str]) -> None:
-        writer, text = writer_of(trainer), module.data.train_ids
-        if writer is None or text.nbytes > MOST:
+        writer = writer_of(trainer)
+        if writer is None:
             return
         if self._index is None:
-            self._index = OverlapIndex(text)
-        overlaps = [self._index.of(module.vocabulary.encode(sample).numpy()) for sample in written]
+            self._index = training_index(module.data.tokens)
+        if self._index is None:
+            return
+        overlaps = [self._index.of(sample) for sample in written]
         step = max(trainer.global_step - 1, 0)
         writer.add_scalar("novelty/longest_copied", max(overlap.longest for overlap in overlaps), step)
         # of texts of one length

@@ -50,7 +50,7 @@ def test_texts_of_an_odd_kind(shell):
 
 def test_lines_and_their_surprise():
     text = "half a line\nthe first whole line here\nshort\nthe second whole line!\nrest"
-    nats = np.arange(1, len(text), dtype=float)  # nats[i] is of character i + 1
+    nats = np.arange(len(text), dtype=float)
     lines = expected_lines(text, nats)
     assert [line.text for line in lines] == ["the first whole line here", "the second whole line!"]
     start = text.index("the first")

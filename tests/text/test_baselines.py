@@ -52,17 +52,29 @@ def test_long_texts_are_counted_in_pieces(monkeypatch):
     ids = np.random.default_rng(0).integers(0, 6, 5000).astype(np.uint8)
     train, val = ids[:4000], ids[4000:]
     whole = unigram_loss(train, val, 6), bigram_loss(train, val, 6)
-    monkeypatch.setattr(text.baselines, "PIECE", 77)
+    monkeypatch.setattr(text.mapped, "PIECE", 77)
     assert (unigram_loss(train, val, 6), bigram_loss(train, val, 6)) == pytest.approx(whole, abs=1e-12)
 
 
 def test_counted_once_then_kept(tmp_path, monkeypatch):
     (tmp_path / "text.txt").write_text("to be or not to be, that is the question\n" * 30)
-    tokens = text.prepare(text.find_corpus(str(tmp_path / "text.txt")), tmp_path / "prepared")
-    first = baselines(tokens, 0.9, tmp_path / "prepared")
+    corpus = text.find_corpus(str(tmp_path / "text.txt"))
+    tokens = text.prepare(corpus, tmp_path / "prepared")
+    first = baselines(tokens)
     assert list(first) == ["uniform", "unigram", "bigram", "5-gram"]
-    assert first["5-gram"] < first["bigram"] < first["unigram"] < first["uniform"] == math.log(len(tokens.vocabulary))
+    assert first["5-gram"] < first["bigram"] < first["unigram"] < first["uniform"] == math.log(len(tokens.tokenizer))
     monkeypatch.setattr(text.baselines, "ngram_loss", None)  # not to be called again
-    assert baselines(tokens, 0.9, tmp_path / "prepared") == first
+    assert baselines(tokens) == first
     with pytest.raises(TypeError):
-        baselines(tokens, 0.8, tmp_path / "prepared")  # another split has other numbers
+        baselines(text.prepare(corpus, tmp_path / "prepared", 0.8))  # another split has other numbers
+
+
+@pytest.mark.parametrize("content", ["", "[]", "null", "{}", '{"uniform": 1.0}', "NaN", "[" * 100_000, "WRONG"])
+def test_a_damaged_cache_is_counted_again(tmp_path, content):
+    (tmp_path / "text.txt").write_text("to be or not to be, that is the question\n" * 30)
+    tokens = text.prepare(text.find_corpus(str(tmp_path / "text.txt")), tmp_path / "prepared")
+    first = baselines(tokens)
+    (cache,) = (tmp_path / "prepared").glob("*baselines*")
+    wrong = cache.read_text().replace(str(first["bigram"]), "NaN")
+    cache.write_text(wrong if content == "WRONG" else content)
+    assert baselines(tokens) == first

@@ -6,8 +6,8 @@ import torch
 from torch.nn import functional as F
 
 from lightning_gpt import UserError
-from lightning_gpt.generation import decode
 from lightning_gpt.ladder import Bigram
+from lightning_gpt.model import Sampling, decode
 from lightning_gpt.text import IGNORE, HeldOutBlocks, TrainingBlocks, find_corpus, prepare
 from lightning_gpt.text.baselines import bigram_loss
 
@@ -23,9 +23,9 @@ def tokens(tmp_path_factory):
 
 
 def test_length_characters_and_numbers(tokens):
-    assert len(tokens.ids) == 1_115_394 and len(tokens.vocabulary) == 65 and tokens.ids.dtype == np.uint8
+    assert len(tokens.ids) == 1_115_394 and len(tokens.tokenizer) == 65 and tokens.ids.dtype == np.uint8
     assert tokens.sha256 == "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
-    assert tokens.vocabulary.encode("hii there").tolist() == [46, 47, 47, 1, 58, 46, 43, 56, 43]
+    assert tokens.tokenizer.encode("hii there").tolist() == [46, 47, 47, 1, 58, 46, 43, 56, 43]
     assert tokens.ids[:9].tolist() == [18, 47, 56, 57, 58, 1, 15, 47, 58]
 
 
@@ -62,7 +62,8 @@ def test_the_lectures_hundred_steps_and_its_text(tokens):
         return blocks[:, :-1], blocks[:, 1:]
 
     def text(count):
-        return tokens.vocabulary.decode(torch.cat(list(decode(net, torch.zeros(1, 1, dtype=torch.long), count)), 1)[0])
+        drawn = decode(net, torch.zeros(1, 1, dtype=torch.long), Sampling(count))
+        return tokens.tokenizer.decode(torch.cat(list(drawn), 1)[0])
 
     torch.manual_seed(1337)
     net = Bigram(65, 8)

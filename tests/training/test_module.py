@@ -48,12 +48,12 @@ def test_the_loss_is_the_one_written_by_hand():
     module = LanguageModel(Bigram)
     module.net = Bigram(5, 3)
     x, y = torch.randint(5, (2, 3)), torch.tensor([[1, 2, IGNORE], [0, IGNORE, IGNORE]])
-    _, loss, characters = module.shared_step((x, y))
+    _, loss, tokens = module.shared_step((x, y))
     by_hand = [
         -math.log(torch.softmax(module.net.table.weight.detach()[x[b, t]], 0)[y[b, t]])
         for b, t in ((0, 0), (0, 1), (1, 0))
     ]
-    assert characters == 3
+    assert tokens == 3
     assert loss.item() == pytest.approx(sum(by_hand) / 3, rel=1e-6)
 
 
@@ -71,6 +71,7 @@ def test_validation_is_the_mean_over_all_targets(data):
     metrics = trainer.callback_metrics
     assert metrics["val/loss"].item() == pytest.approx(total / count, abs=1e-6)
     assert metrics["val/bits_per_char"].item() == pytest.approx(total / count / math.log(2), abs=1e-6)
+    assert metrics["val/bits_per_byte"].item() == metrics["val/bits_per_char"].item()  # of ASCII
     assert metrics["val/perplexity"].item() == pytest.approx(math.exp(total / count), rel=1e-5)
 
 
@@ -154,7 +155,7 @@ def test_accumulated_batches_are_one_large_batch(data, tmp_path):
     # the second batch has its own draw, so it is not the same rows: what is proved is that two batches are averaged
     module = LanguageModel(partial(GPT, n_layer=2, n_head=2, n_embd=16), AdamW(lr=1e-2))
     torch.manual_seed(0)
-    module.net = GPT(len(data.tokens.vocabulary), 16, n_layer=2, n_head=2, n_embd=16)
+    module.net = GPT(len(data.tokens.tokenizer), 16, n_layer=2, n_head=2, n_embd=16)
     from lightning_gpt.text import TrainingBlocks
 
     blocks = TrainingBlocks(data.train_ids, 16, 4)
@@ -195,6 +196,7 @@ def test_a_loss_that_is_no_number_is_not_left_out_of_the_mean():
     module = LanguageModel(Bigram)
     module.net = Bigram(5, 3)
     module.net.table.weight.data[2] = float("nan")
+    module.token_lengths = torch.ones(5, 2)
     for x in ([[0, 1, 0]], [[0, 2, 0]]):
         module.validation_step((torch.tensor(x), torch.tensor([[1, 1, 1]])), 0)
     assert module.val_loss.compute().isnan()

@@ -1,4 +1,6 @@
 import concurrent.futures
+import hashlib
+import json
 import multiprocessing
 
 import numpy as np
@@ -7,6 +9,8 @@ import pytest
 from lightning_gpt import UserError
 from lightning_gpt.text import corpus as corpus_room
 from lightning_gpt.text import find_corpus, prepare
+from lightning_gpt.text.mapped import release
+from lightning_gpt.text.units import Length
 
 
 def prepared(tmp_path, data, name="x.txt"):
@@ -15,7 +19,7 @@ def prepared(tmp_path, data, name="x.txt"):
 
 
 def text_of(tokens):
-    return tokens.vocabulary.decode(np.asarray(tokens.ids).tolist())
+    return tokens.tokenizer.decode(np.asarray(tokens.ids).tolist())
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 1 << 20])
@@ -80,6 +84,78 @@ def test_a_damaged_file_is_prepared_again(tmp_path):
     for path in (tmp_path / "prepared").iterdir():
         path.write_bytes(path.read_bytes()[:-1])
         assert text_of(prepared(tmp_path, b"hello")) == "hello"
+
+
+def card_of(tmp_path):
+    (path,) = (tmp_path / "prepared").glob("*.json")
+    return path, json.loads(path.read_text())
+
+
+def test_ids_that_were_changed_at_equal_length_are_found(tmp_path):
+    prepared(tmp_path, b"hello hello")
+    (path,) = (tmp_path / "prepared").glob("*.ids")
+    changed = bytearray(path.read_bytes())
+    changed[3] ^= 1
+    path.write_bytes(bytes(changed))
+    assert text_of(prepared(tmp_path, b"hello hello")) == "hello hello"
+
+
+def test_ids_that_stand_for_nothing_are_found_whatever_the_card_says(tmp_path):
+    prepared(tmp_path, b"hello hello")
+    path, card = card_of(tmp_path)
+    path.with_suffix(".ids").write_bytes(bytes([200] * 11))
+    path.write_text(json.dumps({**card, "checksum": hashlib.sha256(bytes([200] * 11)).hexdigest()}))
+    assert text_of(prepared(tmp_path, b"hello hello")) == "hello hello"
+
+
+ODD = [None, True, -1, 0, 0.5, 2**70, "", "x", "<b>", "\x1b[31m", [], {}, [[]], [1], {"a": 1}]
+
+
+@pytest.mark.parametrize(
+    "place", ["tokenizer", "length", "n_train", "dtype", "checksum", "remarks", "length.tokens", "length.characters",
+    "length.bytes", "tokenizer.kind", "tokenizer.characters"],
+)  # fmt: skip
+def test_a_card_is_not_trusted(tmp_path, place):
+    """Whatever stands in it, the text is right, and only remarks of ours are passed on."""
+    prepared(tmp_path, b"hello\r\nhello")
+    path, card = card_of(tmp_path)
+    for value in ODD:
+        changed = json.loads(json.dumps(card))
+        *parents, name = place.split(".")
+        inside = changed
+        for parent in parents:
+            inside = inside[parent]
+        inside[name] = value
+        path.write_text(json.dumps(changed))
+        tokens = prepared(tmp_path, b"hello\r\nhello")
+        assert text_of(tokens) == "hello\nhello" and len(tokens.train_ids) == 9
+        assert all(remark.startswith("its \\r line ends") for remark in tokens.remarks)
+        assert tokens.length.tokens == 11
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"null", b"[]", b"[" * 100_000, b'{"length": 5}', b"1" * 10_000])
+def test_a_card_of_another_kind_is_written_anew(tmp_path, content):
+    prepared(tmp_path, b"hello")
+    path, _ = card_of(tmp_path)
+    path.write_bytes(content)
+    assert text_of(prepared(tmp_path, b"hello")) == "hello"
+
+
+def test_lengths_are_counted(tmp_path):
+    tokens = prepared(tmp_path, "aé€😀\r\n".encode() * 10)
+    assert tokens.length == Length(tokens=50, characters=50, bytes=110)
+    assert tokens.held_out == Length(tokens=4, characters=4, bytes=10)
+    assert (len(tokens.train_ids), len(tokens.val_ids)) == (45, 5)
+
+
+def test_memory_is_given_back_and_ids_stay(tmp_path):
+    tokens = prepared(tmp_path, b"hello " * 10_000)
+    part = tokens.val_ids[3:]
+    before = part.copy()
+    release(part)
+    tokens.release()
+    release(before)  # of memory of its own: nothing
+    assert np.array_equal(part, before)
 
 
 def test_only_a_byte_order_mark_is_an_empty_text(tmp_path):

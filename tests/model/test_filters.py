@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lightning_gpt.generation import keep_top_k, keep_top_p, next_character
+from lightning_gpt.model import Sampling, keep_top_k, keep_top_p, next_token
 
 LOGITS = torch.tensor([[0.5, 0.25, 0.15, 0.1], [0.1, 0.2, 0.3, 0.4]]).log()
 
@@ -31,14 +31,14 @@ def test_what_is_kept_keeps_its_logits():
 
 def test_greedy_takes_the_likeliest_and_draws_nothing():
     state = torch.get_rng_state()
-    assert next_character(LOGITS, temperature=0).tolist() == [[0], [3]]
+    assert next_token(LOGITS, Sampling(temperature=0)).tolist() == [[0], [3]]
     assert torch.equal(state, torch.get_rng_state())
 
 
 def test_draws_follow_the_probabilities():
     generator = torch.Generator().manual_seed(0)
     rows = LOGITS[:1].expand(20_000, -1)
-    shares = next_character(rows, generator=generator).flatten().bincount(minlength=4) / 20_000
+    shares = next_token(rows, generator=generator).flatten().bincount(minlength=4) / 20_000
     torch.testing.assert_close(shares, LOGITS[0].exp(), atol=0.02, rtol=0)  # 5 standard deviations
-    colder = next_character(rows, temperature=0.5, generator=generator).flatten().bincount(minlength=4) / 20_000
+    colder = next_token(rows, Sampling(temperature=0.5), generator).flatten().bincount(minlength=4) / 20_000
     torch.testing.assert_close(colder, (2 * LOGITS[0]).softmax(0), atol=0.02, rtol=0)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lightning_gpt.model.sampling import Sampling
+
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
     """logits (..., V) with all but the k largest of each row at minus infinity (ties with the k-th stay)."""
@@ -13,9 +15,9 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
 
 
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
-    """logits (..., V) with all but the nucleus at minus infinity: the fewest characters whose probabilities reach p.
+    """logits (..., V) with all but the nucleus at minus infinity: the fewest tokens whose probabilities reach p.
 
-    "The Curious Case of Neural Text Degeneration", Holtzman et al. 2019. The likeliest character always stays.
+    "The Curious Case of Neural Text Degeneration", Holtzman et al. 2019. The likeliest token always stays.
     """
     ordered, order = logits.sort(dim=-1, descending=True, stable=True)
     probabilities = ordered.softmax(dim=-1)
@@ -24,30 +26,26 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
     return torch.empty_like(logits).scatter_(-1, order, ordered)
 
 
-def next_character(
+def next_token(
     logits: Tensor,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
+    sampling: Sampling = Sampling(),  # noqa: B008  frozen
     generator: torch.Generator | Sequence[torch.Generator] | None = None,
 ) -> Tensor:
-    """Draws one character a row: logits (B, V) to ids (B, 1).
+    """Draws one token a row: logits (B, V) to ids (B, 1).
 
     Args:
         logits: (B, V).
-        temperature: logits are divided by it; below 1 bolder, above 1 wilder, 0 the likeliest character (greedy).
-        top_k: draw from the k likeliest only.
-        top_p: draw from the nucleus of this probability only, after `top_k`.
+        sampling: its temperature, then its top_k, then its top_p are applied.
         generator: where randomness comes from, one for all rows or one for each; None: torch's global one.
     """
-    if temperature == 0:
+    if sampling.temperature == 0:
         return logits.argmax(dim=-1, keepdim=True)
-    if temperature != 1:  # the largest at 0 first: whatever is divided by next to nothing then, nothing overflows
-        logits = (logits - logits.amax(dim=-1, keepdim=True)) / max(temperature, 1e-30)
-    if top_k is not None:
-        logits = keep_top_k(logits, top_k)
-    if top_p is not None and top_p < 1:
-        logits = keep_top_p(logits, top_p)
+    if sampling.temperature != 1:  # the largest at 0 first: whatever it is then divided by, nothing overflows
+        logits = (logits - logits.amax(dim=-1, keepdim=True)) / max(sampling.temperature, 1e-30)
+    if sampling.top_k is not None:
+        logits = keep_top_k(logits, sampling.top_k)
+    if sampling.top_p is not None and sampling.top_p < 1:
+        logits = keep_top_p(logits, sampling.top_p)
     probabilities = logits.softmax(dim=-1)
     if isinstance(generator, Sequence):
         rows = zip(probabilities, generator, strict=True)

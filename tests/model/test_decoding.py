@@ -2,19 +2,20 @@ import pytest
 import torch
 
 from lightning_gpt import UserError
-from lightning_gpt.generation import TrainedGPT, decode
 from lightning_gpt.ladder import GPT, Ensemble, ModernGPT
-from lightning_gpt.text import Vocabulary
+from lightning_gpt.model import Sampling, TrainedGPT, decode, load
+from lightning_gpt.model.trained import Ending
+from lightning_gpt.tokens import Characters
 
 
 @pytest.fixture(params=[GPT, ModernGPT, Ensemble], ids=lambda n: n.__name__)
 def gpt(request):
     torch.manual_seed(0)
-    vocabulary = Vocabulary("\n abcdefgh")
-    net = request.param(len(vocabulary), 8, n_layer=2, n_head=2, n_embd=16, dropout=0.5)
+    tokenizer = Characters("\n abcdefgh")
+    net = request.param(len(tokenizer), 8, n_layer=2, n_head=2, n_embd=16, dropout=0.5)
     for p in net.parameters():
         p.data += 0.3 * torch.randn_like(p)
-    return TrainedGPT(net.eval(), vocabulary)
+    return TrainedGPT(net.eval(), tokenizer)
 
 
 def test_same_seed_same_text(gpt):
@@ -27,8 +28,8 @@ def by_hand(gpt, prompt, windows):
     """Greedy, the network reading the last `window` characters each time."""
     text = prompt
     for window in windows:
-        logits = gpt.network(gpt.vocabulary.encode(text[-window:])[None])[0, -1]
-        text += gpt.vocabulary.characters[int(logits.argmax())]
+        logits = gpt.network(gpt.tokenizer.encode(text[-window:])[None])[0, -1]
+        text += gpt.tokenizer.characters[int(logits.argmax())]
     return text[len(prompt) :]
 
 
@@ -70,7 +71,7 @@ def test_texts_written_together_are_those_written_alone(gpt):
 
 def test_a_block_of_one_character():
     net = GPT(9, 1, n_layer=1, n_head=1, n_embd=8)
-    assert len(TrainedGPT(net.eval(), Vocabulary("\n abcdefg")).generate("ab", 10)) == 10
+    assert len(TrainedGPT(net.eval(), Characters("\n abcdefg")).generate("ab", 10)) == 10
 
 
 def test_a_long_prompt_counts_by_its_end(gpt):
@@ -91,14 +92,36 @@ def test_stop_ends_before_the_string(gpt):
 
 
 def test_a_stop_that_overlaps_itself():
-    from lightning_gpt.generation.trained import Ending
-
     for text in ("aab", "aaab", "xaaxaab", "aa", "abab", "ababaab"):
         for stop in ("aab", "aba", "b"):
             ending = Ending(stop)
             fed = "".join(map(ending.feed, text))
             assert fed + ending.rest() == text.partition(stop)[0], (text, stop)
             assert ending.reached == (stop in text)
+
+
+def test_a_stop_inside_longer_pieces():
+    for pieces in (["xa", "ab", "y"], ["xaab", "y"], ["x", "aaby"], ["xa", "", "aby"], ["xaa", "xaa", "by"]):
+        ending = Ending("aab")
+        fed = "".join(map(ending.feed, pieces))
+        assert fed + ending.rest() == "".join(pieces).partition("aab")[0] and ending.reached
+
+
+def test_without_a_prompt_the_text_begins_with_a_character_that_there_is():
+    net = GPT(2, 8, n_layer=1, n_head=1, n_embd=8).eval()
+    gpt = TrainedGPT(net, Characters("AC"))
+    assert gpt.generate(max_new_tokens=9, seed=1) == gpt.generate("A", 9, seed=1)
+    assert len(TrainedGPT(net, Characters("\nC")).generate(max_new_tokens=9, seed=1)) == 9
+
+
+def test_saved_and_loaded_it_writes_the_same(gpt, tmp_path):
+    gpt.save(tmp_path / "small.ckpt")
+    again = load(tmp_path / "small.ckpt")
+    assert again.generate("a", 30, seed=3) == gpt.generate("a", 30, seed=3)
+    assert again.tokenizer == gpt.tokenizer and again.record == gpt.record
+    assert gpt.to("cpu") is gpt and gpt.device.type == "cpu"
+    with pytest.raises(UserError, match="no device abacus"):
+        gpt.to("abacus")
 
 
 def test_mode_and_random_state_are_left_as_they_were(gpt):
@@ -116,39 +139,51 @@ def test_mode_and_random_state_are_left_as_they_were(gpt):
 
 
 def test_no_gradient_is_kept(gpt):
-    drawn = next(decode(gpt.network, torch.zeros(1, 1, dtype=torch.long), 1))
+    drawn = next(decode(gpt.network, torch.zeros(1, 1, dtype=torch.long), Sampling(1)))
     assert not drawn.requires_grad and all(p.grad is None for p in gpt.network.parameters())
 
 
 def test_rows_are_written_together(gpt):
-    ids = gpt.vocabulary.encode("ab")[None].repeat(3, 1)
-    rows = torch.cat(list(decode(gpt.network, ids, 10, temperature=0)), dim=1)
+    ids = gpt.tokenizer.encode("ab")[None].repeat(3, 1)
+    rows = torch.cat(list(decode(gpt.network, ids, Sampling(10, temperature=0))), dim=1)
     assert rows.shape == (3, 10) and (rows == rows[0]).all()
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "says"),
     [
-        {"max_new_tokens": -1},
-        {"temperature": -0.1},
-        {"temperature": float("nan")},
-        {"temperature": float("inf")},
-        {"top_k": 0},
-        {"top_p": 0.0},
-        {"top_p": 1.1},
-        {"stop": ""},
-        {"prompt": ""},
-        {"prompt": "Z"},
+        ({"max_new_tokens": -1}, "max_new_tokens must be at least 0, not -1"),
+        ({"temperature": -0.1}, "temperature must be 0 .greedy. or above, not -0.1"),
+        ({"temperature": float("nan")}, "temperature must be .* not nan"),
+        ({"temperature": float("inf")}, "temperature must be .* not inf"),
+        ({"top_k": 0}, "top_k must be at least 1, not 0"),
+        ({"top_p": 0.0}, "top_p must be above 0 and at most 1, not 0.0"),
+        ({"top_p": 1.1}, "top_p must be above 0 and at most 1, not 1.1"),
+        ({"seed": -1}, "seed must be a whole number from 0"),
+        ({"seed": 2**63}, "seed must be a whole number from 0"),
+        ({"stop": ""}, "stop must not be empty"),
+        ({"prompt": ""}, "nothing to continue"),
+        ({"prompt": "Z"}, "did you mean 'z'|is not among"),
     ],
 )
-def test_bad_options(gpt, options):
-    with pytest.raises(UserError):
-        gpt.generate(**{"prompt": "a", "seed": 1, **options})
+def test_bad_options_are_named_before_anything_is_written(gpt, options, says):
+    with pytest.raises(UserError, match=says):
+        gpt.stream(**{"prompt": "a", "seed": 1, **options})
+
+
+def test_an_option_that_there_is_not_is_refused(gpt):
+    with pytest.raises(TypeError, match="temprature"):
+        gpt.generate("a", temprature=0.5)
+
+
+def test_seeds_of_several_texts_stay_in_range(gpt):
+    with pytest.raises(UserError, match="seed must be at most"):
+        gpt.streams(2, "a", seed=2**63 - 1)
 
 
 def test_loss_is_the_slow_windows_mean(gpt):
     text = "abc defgh\nhgfe" * 3
-    ids = gpt.vocabulary.encode(text)
+    ids = gpt.tokenizer.encode(text)
     total = 0.0
     for start in range(0, len(ids) - 1, 8):
         y = ids[start + 1 : start + 9]

@@ -1,0 +1,75 @@
+"""Reads and writes checkpoint files safely. Knows nothing of Lightning; what a checkpoint says of itself: `record`."""
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lightning_gpt.errors import UserError
+from lightning_gpt.files import replacing
+from lightning_gpt.ladder import Network
+from lightning_gpt.ladder.aliases import modernised_key
+
+WEIGHTS = "net."  # the network's name in the LightningModule
+
+
+def must_hold(checkpoint: Mapping[str, Any], network: Network, path: str | Path) -> None:
+    """Checks that the weights in a checkpoint are those of a network, by name and shape.
+
+    Raises:
+        UserError: they are not.
+    """
+    expected = {WEIGHTS + name: weight.shape for name, weight in network.state_dict().items()}
+    weights = checkpoint.get("state_dict")
+    if not isinstance(weights, dict) or expected != {name: getattr(w, "shape", None) for name, w in weights.items()}:
+        raise UserError(f"{path} is damaged: its weights do not fit the network it names")
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """A checkpoint file, on the CPU; tensors and plain values only, so that no code in it can run.
+
+    Raises:
+        UserError: missing, truncated, not a checkpoint, or holding more than plain values.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"no checkpoint at {path}: give the path of a .ckpt file, or best or last")
+    try:
+        _must_not_swell(path)
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a broken file can raise anything
+        reason = str(error).strip().splitlines()
+        raise UserError(
+            f"{path} can't be read as a checkpoint; it is truncated, damaged or not one "
+            f"({type(error).__name__}: {reason[0][:120] if reason else ''})"
+        ) from error
+    if not isinstance(checkpoint, dict):
+        raise UserError(f"{path} is not a checkpoint: it holds a {type(checkpoint).__name__}")
+    if isinstance(weights := checkpoint.get("state_dict"), dict):
+        checkpoint["state_dict"] = {modernised_key(str(key)): weight for key, weight in weights.items()}
+    return checkpoint
+
+
+def _must_not_swell(path: Path) -> None:
+    """Raises ValueError for an archive that would take more memory than it takes disk: torch compresses nothing."""
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise ValueError("it would swell when it is read")
+
+
+def write(checkpoint: Mapping[str, Any], path: str | Path) -> None:
+    """Saves the checkpoint whole or not at all; an older file at `path` stays good until the new one is.
+
+    Raises:
+        UserError: no space, or no right to write.
+    """
+    try:
+        with replacing(path) as file:
+            torch.save(checkpoint, file)
+    except (OSError, RuntimeError) as error:  # torch reports a failed write as a RuntimeError
+        raise UserError(
+            f"can't save {path} ({getattr(error, 'strerror', None) or str(error).splitlines()[0]}): "
+            "make room or name another folder with --runs_dir; what was saved before is untouched"
+        ) from error

@@ -1,0 +1,232 @@
+"""A trained network with its tokenizer: text in, text out. Needs its checkpoint only, not the corpus.
+
+Legend: B rows, T block size, V vocabulary, N tokens of a text.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_gpt.errors import UserError
+from lightning_gpt.ladder import Network
+from lightning_gpt.model import checkpoint
+from lightning_gpt.model.decoding import decode, evaluating, for_decoding
+from lightning_gpt.model.record import KEY, Record
+from lightning_gpt.model.sampling import Sampling
+from lightning_gpt.text import IGNORE, HeldOutBlocks
+from lightning_gpt.text.units import cross_entropy
+from lightning_gpt.tokens import Tokenizer
+
+MOST_READ = 2_000_000  # tokens that `TrainedGPT.read` is best given at once: it holds a number for each
+
+
+class TrainedGPT:
+    """A network and its tokenizer.
+
+    Attributes:
+        network: in eval mode.
+        tokenizer: from text to its ids and back.
+        record: what its checkpoint says of it; of a network that comes from none, what is known all the same.
+    """
+
+    def __init__(self, network: Network, tokenizer: Tokenizer, record: Record | None = None) -> None:
+        self.network = network
+        self.tokenizer = tokenizer
+        self.record = record or Record(type(network).__name__, network.sizes, tokenizer)
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the network's weights."""
+        return next(self.network.parameters()).device
+
+    def to(self, device: str | torch.device) -> "TrainedGPT":
+        """Moves the weights to a device; returns itself.
+
+        Raises:
+            UserError: this machine has no such device.
+        """
+        self.network = for_decoding(self.network.to(checked_device(device)))
+        return self
+
+    def save(self, path: str | Path) -> None:
+        """Writes weights and record to a checkpoint that `load` reads, whole or not at all; no optimizer's state.
+
+        Raises:
+            UserError: no space, or no right to write.
+        """
+        weights = {checkpoint.WEIGHTS + name: weight for name, weight in self.network.state_dict().items()}
+        checkpoint.write({KEY: self.record.as_dict(), "state_dict": weights}, path)
+
+    # --------------------------------------------------------------------------------------------------- writing
+
+    def generate(self, prompt: str | None = None, *options: Any, unknown: str = "error", **named: Any) -> str:
+        """Continues the prompt; returns the continuation without it.
+
+        Args:
+            prompt: text to continue, of any length; the network sees a block of it at most, see `decode`. None: a line
+                break, or the first token of a tokenizer that has none.
+            options: as for `Sampling`, in its order: max_new_tokens, temperature ...
+            unknown: what to do with an unknown character of the prompt, see `Tokenizer.encode`.
+            named: as for `Sampling`, by name: temperature=0.8, seed=1337 ...
+
+        Raises:
+            UserError: an option out of its range, or an unknown character in the prompt.
+        """
+        return "".join(self.stream(prompt, *options, unknown=unknown, **named))
+
+    def stream(self, prompt: str | None = None, *options: Any, unknown: str = "error", **named: Any) -> Iterator[str]:
+        """Yields what `generate` returns, as it comes: a token each, or more where characters or `stop` must wait."""
+        rows = self.streams(1, prompt, *options, unknown=unknown, **named)
+        return (piece for (piece,) in rows if piece)
+
+    def streams(
+        self, number: int, prompt: str | None = None, *options: Any, unknown: str = "error", **named: Any
+    ) -> Iterator[list[str]]:
+        """Yields several continuations, written together: `number` pieces at a time; many may be empty.
+
+        Text i is the one that `generate` writes with seed + i.
+        """
+        sampling = Sampling(*options, **named)
+        if number < 1:
+            raise UserError(f"the number of texts must be at least 1, not {number}")
+        generators = None
+        if sampling.seed is not None:
+            if sampling.seed + number > 2**63:
+                raise UserError(f"seed must be at most 2^63 less the number of texts, not {sampling.seed}")
+            generators = [torch.Generator(self.device).manual_seed(sampling.seed + i) for i in range(number)]
+        text = self.tokenizer.clean("") if prompt is None else prompt
+        ids = self.tokenizer.encode(text, unknown).to(self.device).expand(number, -1)  # (B, T)
+        drawn = decode(self.network, ids, sampling, generators)
+        return self._pieces(drawn, [Ending(sampling.stop) for _ in range(number)])
+
+    def _pieces(self, drawn: Iterator[Tensor], endings: list["Ending"]) -> Iterator[list[str]]:
+        rows = [(self.tokenizer.decoder(), ending) for ending in endings]
+        for column in drawn:
+            tokens = column[:, 0].tolist()
+            yield [ending.feed(text.feed(token)) for (text, ending), token in zip(rows, tokens, strict=True)]
+            if all(ending.reached for ending in endings):
+                return
+        yield [ending.feed(text.rest()) + ending.rest() for text, ending in rows]
+
+    # --------------------------------------------------------------------------------------------------- reading
+
+    def loss(self, text: str) -> float:
+        """Computes the exact mean loss over the text's targets, in nats per token; blocks as in validation.
+
+        Raises:
+            UserError: fewer than two tokens, or an unknown character.
+        """
+        ids = self.tokenizer.encode(text)
+        if len(ids) < 2:
+            unit = self.tokenizer.unit
+            raise UserError(f"a loss needs at least two {unit}s: one to read and one to guess")
+        return float(self.read(ids.numpy()).nats.mean())
+
+    def read(self, ids: np.ndarray, guesses: int = 0) -> "Reading":
+        """Computes surprisal and guesses for each token of a text but the first; blocks as in validation.
+
+        Args:
+            ids: (N,), N at least 2.
+            guesses: how many of the likeliest tokens are given for each place.
+        """
+        nats, likely, shares = [], [], []
+        for x, y in HeldOutBlocks(ids, self.network.block_size):
+            y = y.flatten().to(self.device)
+            with torch.no_grad(), evaluating(self.network):
+                logits = self.network(x.to(self.device)).float().flatten(0, 1)[y != IGNORE]  # (n, V)
+            nats.append(cross_entropy(logits, y[y != IGNORE]).cpu())
+            if guesses:
+                top = logits.softmax(dim=-1).topk(min(guesses, logits.shape[-1]))
+                likely.append(top.indices.cpu())
+                shares.append(top.values.cpu())
+        if not guesses:
+            likely, shares = [torch.empty(len(ids) - 1, 0, dtype=torch.long)], [torch.empty(len(ids) - 1, 0)]
+        return Reading(torch.cat(nats).double().numpy(), torch.cat(likely).numpy(), torch.cat(shares).numpy())
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A network's surprisal and guesses, over a text of N tokens.
+
+    Attributes:
+        nats: (N - 1,), each token's surprisal, -ln of its probability; the first has none.
+        guesses: (N - 1, k), the ids of the k likeliest tokens at each place, the likeliest first.
+        shares: (N - 1, k), their probabilities.
+    """
+
+    nats: np.ndarray
+    guesses: np.ndarray
+    shares: np.ndarray
+
+
+class Ending:
+    """Ends a stream of text before the first `stop`; what may be its beginning waits until it is clear that it is not.
+
+    Attributes:
+        reached: whether `stop` has come.
+    """
+
+    def __init__(self, stop: str | None) -> None:
+        self.stop = stop
+        self.reached = False
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """Takes one more piece: returns the text that is certain now, without what was certain before."""
+        if self.reached or self.stop is None:
+            return "" if self.reached else piece
+        held = self._held + piece
+        before, found, _ = held.partition(self.stop)
+        if found:
+            self.reached, self._held = True, ""
+            return before
+        tails = range(min(len(self.stop) - 1, len(held)), -1, -1)
+        waiting = next(n for n in tails if self.stop.startswith(held[len(held) - n :]))
+        self._held = held[len(held) - waiting :]
+        return held[: len(held) - waiting]
+
+    def rest(self) -> str:
+        """Ends the stream: what has waited in vain."""
+        return self._held
+
+
+def checked_device(device: str | torch.device) -> torch.device:
+    """Finds the device of this name.
+
+    Raises:
+        UserError: this machine has none.
+    """
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:  # torch's own words for what it was not built for
+        raise UserError(f"no device {device} on this machine: take cpu") from error
+
+
+def load(path: str | Path, device: str | torch.device = "cpu") -> TrainedGPT:
+    """Reads a trained network from the checkpoint at `path`.
+
+    Raises:
+        UserError: no such file, not a checkpoint of this project, or damaged.
+    """
+    place = checked_device(device)
+    return of_checkpoint(checkpoint.read(path), path).to(place)
+
+
+def of_checkpoint(contents: Mapping[str, Any], path: str | Path) -> TrainedGPT:
+    """Builds the trained network that a checkpoint holds, as it was read from `path`.
+
+    Raises:
+        UserError: not a checkpoint of this project, or damaged.
+    """
+    record = Record.of(contents, path)
+    try:
+        weights = {name.removeprefix(checkpoint.WEIGHTS): weight for name, weight in contents["state_dict"].items()}
+        network = record.build(weights)
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path} is damaged: its weights do not fit the network it names") from error
+    return TrainedGPT(network, record.tokenizer, record)

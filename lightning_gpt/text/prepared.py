@@ -1,0 +1,311 @@
+"""A corpus prepared once: a file of ids as small as the tokenizer allows, memory-mapped ever after, and split.
+
+Prepared files are a cache: whatever does not look as it was written is made anew.
+"""
+
+import codecs
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+
+from lightning_gpt.errors import UserError
+from lightning_gpt.files import replacing
+from lightning_gpt.text.corpus import CHUNK, Corpus
+from lightning_gpt.text.mapped import map_ids, release
+from lightning_gpt.text.units import Length
+from lightning_gpt.tokens import Tokenizer, of_plain, tokenizer_class
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+FORMAT = 2  # raised when the files' meaning changes, so that old ones are made anew
+DTYPES = ("uint8", "uint16", "uint32")
+LONGEST_CARD = 2**26  # bytes; all of Unicode takes 13 million
+REMARKS = {
+    "marked": "a byte order mark at the beginning was left out",
+    "line ends": "its \\r line ends were made \\n",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Tokens:
+    """A prepared corpus: its ids, split into training and held-out text, and their tokenizer.
+
+    Attributes:
+        ids: (N,), uint8, uint16 or uint32: the prepared file, mapped and read-only.
+        n_train: how many of them, from the first on, are trained on. The split is at the same character for every
+            tokenizer, so that losses on the held-out text compare.
+        tokenizer: what the ids stand for.
+        corpus: the text's name.
+        sha256: fingerprint of the text's bytes.
+        length: of the whole text, as it was read.
+        remarks: what was done to the text on its way ("\\r\\n" to "\\n", a byte order mark left out).
+        train_fraction: the first part of its characters, which is trained on.
+        path: of the prepared file.
+    """
+
+    ids: np.ndarray
+    n_train: int
+    tokenizer: Tokenizer
+    corpus: str
+    sha256: str
+    length: Length
+    remarks: tuple[str, ...]
+    train_fraction: float
+    path: Path
+
+    @property
+    def train_ids(self) -> np.ndarray:
+        """The training split, (n_train,)."""
+        return self.ids[: self.n_train]
+
+    @property
+    def val_ids(self) -> np.ndarray:
+        """The held-out split, (N - n_train,)."""
+        return self.ids[self.n_train :]
+
+    @cached_property
+    def held_out(self) -> Length:
+        """The length of the held-out targets: of all its tokens but the first, which is only read."""
+        return Length.of(self.val_ids[1:], self.tokenizer)
+
+    def __str__(self) -> str:
+        unit = self.tokenizer.unit
+        tokens = "" if self.tokenizer.per_character else f"{self.length.tokens:,} {unit}s, "
+        return f"{self.corpus}: {self.length.characters:,} characters, {tokens}{len(self.tokenizer)} distinct"
+
+    def release(self) -> None:
+        """Gives back the memory of what was read so far; see `mapped.release`."""
+        release(self.ids)
+
+
+def prepare(
+    corpus: Corpus,
+    folder: str | Path,
+    train_fraction: float = 0.9,
+    tokenizer: str = "characters",
+    vocab_size: int | None = None,
+) -> Tokens:
+    """Encodes the corpus, or finds it prepared in `folder`, and maps its ids into memory.
+
+    The files are named after the text's checksum, so a changed text is prepared anew; they are renamed into place
+    when whole, so that processes that prepare the same text at once do not disturb each other.
+
+    Args:
+        corpus: the text.
+        folder: where prepared texts are.
+        train_fraction: the first part of the text's characters, which is trained on.
+        tokenizer: a name of the table `TOKENIZERS`.
+        vocab_size: how many tokens there shall be, where the tokenizer leaves a choice.
+
+    Raises:
+        UserError: the text is empty, not UTF-8, or the folder can't be written to.
+    """
+    kind = tokenizer_class(tokenizer)
+    sha256 = corpus.sha256()
+    choices = [tokenizer, *([str(vocab_size)] if vocab_size is not None else [])]
+    if not kind.per_character:  # where the split is decides what is learned, and where no token may reach across
+        choices.append(repr(train_fraction))
+    card_path = Path(folder) / f"{sha256[:16]}.{'.'.join(choices)}.v{FORMAT}.json"
+    ids_path = card_path.with_name(f"{card_path.name.removesuffix('.json')}.ids")
+    card = _read_card(card_path, ids_path, kind)
+    if card is None:
+        try:
+            card = _write(corpus, ids_path, card_path, kind, vocab_size, train_fraction)
+        except OSError as error:
+            raise UserError(f"can't keep the prepared text in {folder}: {error.strerror or error}") from error
+    n_train = int(train_fraction * card.length.tokens) if kind.per_character else card.n_train
+    ids = map_ids(ids_path, card.dtype)
+    remarks = tuple(REMARKS[name] for name in card.remarks)
+    return Tokens(
+        ids, n_train, card.tokenizer, corpus.name, sha256, card.length, remarks, train_fraction, ids_path
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Card:
+    """The metadata beside the ids of a prepared text.
+
+    Attributes:
+        tokenizer: what the ids stand for.
+        length: of the text.
+        n_train: tokens of its training part; of a tokenizer `per_character`, any part can be trained on.
+        dtype: of the ids.
+        checksum: SHA-256 of the file of ids.
+        remarks: names among REMARKS.
+    """
+
+    tokenizer: Tokenizer
+    length: Length
+    n_train: int
+    dtype: str
+    checksum: str
+    remarks: tuple[str, ...]
+
+    def as_plain(self) -> dict[str, Any]:
+        """The card as it is written."""
+        return {**vars(self), "tokenizer": self.tokenizer.as_plain(), "length": vars(self.length)}
+
+    @classmethod
+    def of_plain(cls, plain: dict[str, Any]) -> "Card":
+        """The card that was written so; what it is given is not trusted.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is none.
+        """
+        length = Length(**plain["length"])
+        numbers = [length.tokens, length.characters, length.bytes, plain["n_train"]]
+        if not all(type(number) is int and 0 <= number < 2**48 for number in numbers) or not length.tokens:
+            raise ValueError("its lengths can't be true")
+        if not length.characters <= length.bytes <= 4 * length.characters or plain["n_train"] > length.tokens:
+            raise ValueError("its lengths do not go together")
+        tokenizer = of_plain(plain["tokenizer"])
+        if tokenizer.per_character and length.tokens != length.characters:
+            raise ValueError("its lengths are not those of characters")
+        if plain["dtype"] not in DTYPES or not set(plain["remarks"]) <= REMARKS.keys():
+            raise ValueError("its words are not of this table")
+        return cls(**{**plain, "tokenizer": tokenizer, "length": length})
+
+
+def _read_card(card_path: Path, ids_path: Path, kind: type[Tokenizer]) -> Card | None:
+    """Reads the card; None unless it and the ids that it describes are there as they were written."""
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        if card_path.stat().st_size <= LONGEST_CARD:
+            card = Card.of_plain(json.loads(card_path.read_text(encoding="utf-8")))
+            if isinstance(card.tokenizer, kind) and _are_as_written(ids_path, card):
+                return card
+    return None
+
+
+def _are_as_written(ids_path: Path, card: Card) -> bool:
+    """Checks that the file of ids has the card's length and checksum, and only ids of its tokenizer."""
+    dtype = np.dtype(card.dtype)
+    if ids_path.stat().st_size != card.length.tokens * dtype.itemsize:
+        return False
+    digest, largest = hashlib.sha256(), 0
+    with ids_path.open("rb") as file:
+        while chunk := file.read(CHUNK * dtype.itemsize):
+            digest.update(chunk)
+            largest = max(largest, int(np.frombuffer(chunk, dtype=dtype).max()))
+    return digest.hexdigest() == card.checksum and largest < len(card.tokenizer)
+
+
+def _write(
+    corpus: Corpus, ids_path: Path, card_path: Path, kind: type[Tokenizer], vocab_size: int | None, fraction: float
+) -> Card:
+    """Writes ids and card in a few passes over the text: to count it and learn the tokenizer, then to encode it."""
+    with _progress(corpus) as bar:
+        text = DecodedText(corpus, bar)
+        if kind.per_character:
+            tokenizer = kind.learn(text.pieces, vocab_size)  # which reads it, and so counts it
+            parts = [(0, text.characters)]
+        else:
+            for _ in text.pieces():
+                pass
+            split = int(fraction * text.characters)
+            tokenizer = kind.learn(partial(text.between, 0, split), vocab_size)
+            parts = [(0, split), (split, text.characters)]
+        dtype = np.min_scalar_type(len(tokenizer) - 1)
+        digest, written = hashlib.sha256(), []
+        with replacing(ids_path) as file:
+            for start, end in parts:
+                written.append(0)
+                for ids in tokenizer.encode_pieces(text.between(start, end)):
+                    data = ids.astype(dtype, copy=False).tobytes()
+                    digest.update(data)
+                    file.write(data)
+                    written[-1] += len(ids)
+    length = Length(sum(written), text.characters, text.bytes)
+    card = Card(tokenizer, length, written[0], dtype.name, digest.hexdigest(), text.remarks)
+    with replacing(card_path) as file:  # last: where it lies, the ids are whole
+        file.write(json.dumps(card.as_plain()).encode())
+    return card
+
+
+class DecodedText:
+    """A corpus as characters: UTF-8 decoded, every line end a "\\n", without byte order marks.
+
+    Attributes:
+        characters: how many it has; counted by the first reading to the end, as `bytes` and `remarks` are.
+        bytes: of its UTF-8, as it is read.
+        remarks: what was done to it, names among REMARKS.
+    """
+
+    def __init__(self, corpus: Corpus, bar: "tqdm[NoReturn]") -> None:
+        self._corpus = corpus
+        self._bar = bar
+        self.characters = 0
+        self.bytes = 0
+        self.remarks: tuple[str, ...] = ()
+
+    def pieces(self) -> Iterator[str]:
+        """Yields the text from its beginning, about a mebibyte at a time.
+
+        Raises:
+            UserError: bytes that are not UTF-8, with their offset; or no text at all.
+        """
+        characters, size, remarks = 0, 0, set()
+        for name, part in self._corpus.parts:
+            utf8 = codecs.getincrementaldecoder("utf-8")()
+            lines = io.IncrementalNewlineDecoder(None, translate=True)
+            offset, begun = 0, False
+            for chunk in _and_the_end(part()):
+                pending = len(utf8.getstate()[0])
+                try:
+                    text = utf8.decode(chunk, final=not chunk)
+                except UnicodeDecodeError as error:
+                    raise UserError(
+                        f"{name} is not UTF-8 text: byte 0x{error.object[error.start]:02x} at offset "
+                        f"{offset - pending + error.start}; save it as UTF-8 (iconv -f latin1 -t utf-8) and try again"
+                    ) from None
+                if text and not begun:  # the mark's bytes may come in several pieces
+                    begun = True
+                    if text.startswith("\ufeff"):
+                        remarks.add("marked")
+                    text = text.removeprefix("\ufeff")
+                offset += len(chunk)
+                self._bar.update(len(chunk))
+                text = lines.decode(text, final=not chunk)
+                characters += len(text)
+                size += len(text) if text.isascii() else len(text.encode())
+                yield text
+            ends = [lines.newlines] if isinstance(lines.newlines, str) else lines.newlines or ()
+            if set(ends) - {"\n"}:
+                remarks.add("line ends")
+        if characters == 0:
+            raise UserError(f"the corpus {self._corpus.name} is empty: there is nothing to learn from")
+        self.characters, self.bytes = characters, size
+        self.remarks = tuple(name for name in REMARKS if name in remarks)
+
+    def between(self, start: int, end: int) -> Iterator[str]:
+        """Yields the characters from number `start` up to `end`."""
+        place = 0
+        for piece in self.pieces():
+            if place >= end:
+                return
+            if place + len(piece) > start:
+                yield piece[max(start - place, 0) : end - place]
+            place += len(piece)
+
+
+def _progress(corpus: Corpus) -> "tqdm[NoReturn]":
+    """Makes a progress bar for two passes over the corpus, shown on a terminal and only where it takes long."""
+    from tqdm import tqdm
+
+    return tqdm(
+        total=2 * corpus.size, unit="B", unit_scale=True, desc=f"preparing {corpus.name}", leave=False, delay=1.0,
+        disable=None,
+    )  # fmt: skip
+
+
+def _and_the_end(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    yield from chunks
+    yield b""

@@ -1,0 +1,110 @@
+"""Characters as tokens, one each: nothing is merged or normalised."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_gpt.errors import UserError
+from lightning_gpt.tokens.tokenizer import Pieces, Tokenizer, as_list
+
+CODE_POINTS = 0x110000  # of Unicode
+
+
+class Characters(Tokenizer):
+    """The sorted distinct characters of a text; a character's id is its place among them.
+
+    >>> tokenizer = Characters("hello")
+    >>> tokenizer.characters
+    'ehlo'
+    >>> tokenizer.decode(tokenizer.encode("hole"))
+    'hole'
+    """
+
+    kind = "characters"
+    unit = "character"
+    per_character = True
+
+    def __init__(self, characters: Iterable[str]) -> None:
+        self.characters = "".join(sorted(set(characters)))
+        self._codes = code_points(self.characters)  # sorted, so an id is found by bisection
+
+    @classmethod
+    def learn(cls, text: Pieces, vocab_size: int | None) -> "Characters":
+        """Reads the text once; see `Tokenizer.learn`."""
+        if vocab_size is not None:
+            raise UserError("data.vocab_size is not for characters: there are as many as the text has; leave it out")
+        seen = np.zeros(CODE_POINTS, dtype=bool)
+        for piece in text():
+            seen[code_points(piece)] = True
+        return cls(map(chr, np.flatnonzero(seen)))
+
+    def as_plain(self) -> dict[str, Any]:
+        """The characters, in the order of their ids."""
+        return {"kind": self.kind, "characters": self.characters}
+
+    @classmethod
+    def of_plain(cls, plain: dict[str, Any]) -> "Characters":
+        """See `Tokenizer.of_plain`."""
+        characters = plain.get("characters")
+        if not isinstance(characters, str) or not characters:
+            raise ValueError("its characters are no text")
+        tokenizer = cls(characters)
+        if tokenizer.characters != characters:
+            raise ValueError("its characters are not in order")
+        characters.encode()  # half a surrogate pair is no character: a UnicodeEncodeError is a ValueError
+        return tokenizer
+
+    def __len__(self) -> int:
+        return len(self.characters)
+
+    def token_bytes(self, token: int) -> bytes:
+        """The character's UTF-8."""
+        return self.characters[token].encode("utf-8", "surrogatepass")
+
+    def encode(self, text: str, unknown: str = "error") -> Tensor:
+        """Encodes a text of M characters as ids (M,), int64; see `Tokenizer.encode`."""
+        codes = code_points(text)
+        ids = np.searchsorted(self._codes, codes).clip(max=len(self) - 1)
+        known = self._codes[ids] == codes
+        if not known.all():
+            if unknown == "skip":
+                ids = ids[known]
+            elif len(unknown) == 1 and unknown in self.characters:
+                ids[~known] = self.characters.index(unknown)
+            elif unknown != "error":
+                raise UserError(f"unknown={unknown!r} is neither 'error', 'skip' nor a character of the vocabulary")
+            else:
+                position = int(np.flatnonzero(~known)[0])
+                raise UserError(self._complaint(text[position], position))
+        return torch.from_numpy(ids.astype(np.int64))
+
+    def encode_pieces(self, pieces: Iterable[str]) -> Iterator[np.ndarray]:
+        """Encodes by a table of all of Unicode, which is faster than bisection for a long text."""
+        ids = np.zeros(CODE_POINTS, dtype=np.min_scalar_type(len(self) - 1))
+        ids[self._codes] = np.arange(len(self), dtype=ids.dtype)
+        for piece in pieces:
+            yield ids[code_points(piece)]
+
+    def decode(self, ids: Iterable[int] | Tensor | np.ndarray) -> str:
+        """Decodes ids (N,) to a text of N characters."""
+        codes = self._codes[np.asarray(as_list(ids) if not isinstance(ids, np.ndarray) else ids, dtype=np.int64)]
+        return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+
+    def _complaint(self, character: str, position: int) -> str:
+        swapped = character.swapcase()
+        if swapped != character and swapped in self.characters:
+            remedy = f"did you mean {swapped!r}?"
+        else:
+            remedy = "leave it out, or pass unknown='skip' (--unknown skip)"
+        return (
+            f"character {character!r} (U+{ord(character):04X}) at position {position} "
+            f"is not among the {len(self)} that this model knows; {remedy}"
+        )
+
+
+def code_points(text: str) -> np.ndarray:
+    """Converts a text of M characters to its Unicode code points (M,), uint32, lone surrogates included."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")

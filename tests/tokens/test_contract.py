@@ -1,0 +1,229 @@
+"""A new tokenizer is a class and a line in the table: two are made here, and all of the house works with them."""
+
+import math
+import re
+from collections import Counter
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from conftest import TINY
+
+import lightning_gpt
+from lightning_gpt import UserError
+from lightning_gpt.cli import main
+from lightning_gpt.text import find_corpus, prepare
+from lightning_gpt.text.units import Length, by_character
+from lightning_gpt.tokens import TOKENIZERS, Characters, Tokenizer
+
+TEXT = (
+    "Füllest wieder Busch und Tal\nstill mit Nebelglanz,\nlösest endlich auch einmal\nmeine Seele ganz – 月\n\n"
+) * 60  # characters of one, two and three bytes
+
+
+class Bytes(Tokenizer):
+    """Every byte is a token: nothing is learned, and a character may take several."""
+
+    kind = "bytes"
+    unit = "byte"
+
+    @classmethod
+    def learn(cls, text, vocab_size):
+        if vocab_size not in (None, 256):
+            raise UserError("there are 256 bytes")
+        return cls()
+
+    def as_plain(self):
+        return {"kind": self.kind}
+
+    @classmethod
+    def of_plain(cls, plain):
+        return cls()
+
+    def __len__(self):
+        return 256
+
+    def token_bytes(self, token):
+        return bytes([token])
+
+    def encode(self, text, unknown="error"):
+        data = text.encode("utf-8", "ignore" if unknown == "skip" else "strict")
+        return torch.tensor(list(data), dtype=torch.long)
+
+
+class Pairs(Bytes):
+    """Bytes, and beyond them the most frequent pairs of characters: learned from the training part, as BPE is."""
+
+    kind = "pairs"
+    unit = "token"
+
+    def __init__(self, pairs):
+        self.pairs = pairs
+        self.place = {pair: 256 + i for i, pair in enumerate(pairs)}
+
+    @classmethod
+    def learn(cls, text, vocab_size):
+        whole = "".join(text())
+        assert "held out" not in whole
+        counts = Counter(pairwise(whole))
+        return cls(["".join(pair) for pair, _ in counts.most_common(vocab_size - 256)])
+
+    def as_plain(self):
+        return {"kind": self.kind, "pairs": self.pairs}
+
+    @classmethod
+    def of_plain(cls, plain):
+        return cls(plain["pairs"])
+
+    def __len__(self):
+        return 256 + len(self.pairs)
+
+    def token_bytes(self, token):
+        return bytes([token]) if token < 256 else self.pairs[token - 256].encode()
+
+    def encode(self, text, unknown="error"):
+        ids, i = [], 0
+        while i < len(text):
+            if text[i : i + 2] in self.place:
+                ids.append(self.place[text[i : i + 2]])
+                i += 2
+            else:
+                ids += super().encode(text[i], unknown).tolist()
+                i += 1
+        return torch.tensor(ids, dtype=torch.long)
+
+    def encode_pieces(self, pieces):
+        yield self.encode("".join(pieces)).numpy()
+
+
+@pytest.fixture(params=[Bytes, Pairs], ids=lambda kind: kind.kind)
+def kind(request, monkeypatch):
+    monkeypatch.setitem(TOKENIZERS, request.param.kind, request.param)
+    return request.param
+
+
+@pytest.fixture
+def options(kind):
+    return [f"--data.tokenizer={kind.kind}", *(["--data.vocab_size=300"] if kind is Pairs else [])]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text(TEXT)
+    return tmp_path
+
+
+def prepared(here, kind, train_fraction=0.9):
+    size = 300 if kind is Pairs else None
+    return prepare(find_corpus("text.txt"), here / "prepared", train_fraction, kind.kind, size)
+
+
+def run(capsys, *args):
+    status = main(list(map(str, args)))
+    out, err = capsys.readouterr()
+    assert status == 0, err
+    return out
+
+
+def test_every_command_works_with_it(here, kind, options, capsys):
+    """Prepare, train, validate, write, report, look into it, compare it with characters: nothing else is changed."""
+    recipe = ["--data.corpus=text.txt", *TINY, "--trainer.log_every_n_steps=5"]
+    tokens = prepared(here, kind)
+    said = run(capsys, "data", "--corpus=text.txt", *(option.replace("data.", "") for option in options))
+    assert f"{len(TEXT):,} characters, {len(tokens.ids):,} {kind.unit}s, {len(tokens.tokenizer)} distinct" in said
+    out = run(capsys, "fit", *recipe, *options, "--name=own", "--sample.prompts=[Tal]")
+    line = re.findall(rf"^step +20 .* val (\S+) nats/{kind.unit}  (\S+) bits/char  (\S+) bits/byte ", out, re.M)
+    nats, per_character, per_byte = map(float, line[-1])
+    size = tokens.held_out
+    assert per_character == pytest.approx(nats / math.log(2) * size.tokens / size.characters, abs=1e-3)
+    assert per_byte == pytest.approx(nats / math.log(2) * size.tokens / size.bytes, abs=1e-3)
+    assert f"nats per {kind.unit} ({per_character:.3f} bits per character) on text.txt" in out
+    best = "runs/own/version_0/checkpoints/best.ckpt"
+    out = run(capsys, "validate", f"--ckpt_path={best}")
+    for name, value in {"loss": nats, "bits_per_char": per_character, "bits_per_byte": per_byte}.items():
+        assert float(re.findall(rf"val/{name} +(\S+)", out)[0]) == pytest.approx(value, abs=1e-3)
+    assert f"{size.tokens:,} held-out {kind.unit}s, {nats:.4f} nats each" in run(
+        capsys, "predict", f"--ckpt_path={best}"
+    )
+    first = run(capsys, "generate", f"--ckpt_path={best}", "--prompt=Tal – 月", "--max_new_tokens=40", "--novelty")
+    assert first.startswith("Tal – 月") and first == run(
+        capsys, "generate", f"--ckpt_path={best}", "--prompt=Tal – 月", "--max_new_tokens=40"
+    )
+    said = run(capsys, "report", f"--ckpt_path={best}", "--out=report.html")
+    page = (here / "report.html").read_text()
+    assert f"nats per held-out {kind.unit}" in said and f"nats per {kind.unit}</h1>" in page
+    assert f"{per_character:.3f} bits per character and {per_byte:.3f} bits per byte" in page
+    run(capsys, "fit", *recipe, "--name=characters")
+    out = run(capsys, "compare", best, "runs/characters/version_0/checkpoints/best.ckpt")
+    bits = [float(x) for x in re.findall(r"([\d.]+) bits per byte", out)]
+    assert bits[0] == pytest.approx(per_byte, abs=0.03) and f"{kind.kind} as tokens" in out
+    (counted,) = re.findall(r"held out  ([\d,]+) characters", out)
+    assert int(counted.replace(",", "")) in (len(TEXT) - int(0.9 * len(TEXT)) - n for n in (1, 2))
+    run(capsys, "fit", f"--ckpt_path={best.replace('best', 'last')}", "--trainer.max_steps=25")
+    other = ["--data.tokenizer=characters", "--data.vocab_size=null"]
+    assert main(["fit", *recipe, *other, f"--ckpt_path={best}", "--name=other"]) == 2
+    assert f"tokenizer is {kind.kind}, not characters" in capsys.readouterr().err
+
+
+def test_the_doctor_knows_it(here, kind, options, capsys):
+    out = run(capsys, "doctor", "--data.corpus=text.txt", *TINY, *options)
+    assert "text " in out and "recipe " in out and "time " in out
+
+
+def test_a_checkpoint_holds_it(here, kind, options, capsys):
+    run(capsys, "fit", "--data.corpus=text.txt", *TINY, *options, "--trainer.max_steps=10")
+    gpt = lightning_gpt.load("best")
+    assert gpt.tokenizer == prepared(here, kind).tokenizer and gpt.record.corpus.tokens == len(prepared(here, kind).ids)
+    text = gpt.generate("Tal", 60, seed=1)
+    assert "".join(gpt.stream("Tal", 60, seed=1)) == text
+    stop = text[3:6]
+    assert gpt.generate("Tal", 60, seed=1, stop=stop) == text.partition(stop)[0]
+
+
+def test_the_split_is_at_the_same_character(here, kind):
+    (here / "text.txt").write_text(TEXT + "held out" * 30)
+    for fraction in (0.5, 0.7):
+        own, characters = prepared(here, kind, fraction), prepare(find_corpus("text.txt"), here / "prepared", fraction)
+        for ids, others in ((own.train_ids, characters.train_ids), (own.val_ids, characters.val_ids)):
+            assert own.tokenizer.decode(ids) == characters.tokenizer.decode(others)
+        assert own.length.characters == characters.length.characters and own.length.bytes == characters.length.bytes
+
+
+def test_it_is_prepared_once_for_a_split(here, kind):
+    prepared(here, kind)
+    files = sorted((here / "prepared").iterdir())
+    stamps = [path.stat().st_mtime_ns for path in files]
+    prepared(here, kind)
+    assert [path.stat().st_mtime_ns for path in files] == stamps and len(files) == 2
+    prepared(here, kind, 0.5)
+    assert len(list((here / "prepared").iterdir())) == 4
+
+
+def test_streamed_bytes_wait_for_their_character():
+    decoder = Bytes().decoder()
+    assert [decoder.feed(byte) for byte in "aé月".encode()] == ["a", "", "é", "", "", "月"]
+    assert decoder.feed(0xE6) == "" and decoder.rest() == "\ufffd"
+
+
+def test_text_that_can_not_be_spelled_is_left_out():
+    assert Bytes().clean("a\udc80b") == "ab" and Bytes().clean("\udc80") == "\n"
+
+
+@pytest.mark.parametrize("tokenizer", [Characters(TEXT), Bytes(), Pairs(["in", "ös", "月\n"])], ids=lambda t: t.kind)
+def test_lengths_and_nats_add_up_for_any_tokens(tokenizer):
+    text = TEXT[:250]
+    ids = tokenizer.encode(text).numpy()
+    assert tokenizer.decode(ids) == text
+    assert Length.of(ids, tokenizer) == Length(len(ids), len(text), len(text.encode()))
+    nats = np.random.default_rng(0).exponential(size=len(ids) - 1)
+    spread = by_character(nats, ids, tokenizer)
+    assert len(spread) == len(text) and np.isnan(spread[0])
+    known = np.isfinite(spread)
+    assert spread[known].sum() == pytest.approx(nats.sum()) and known.sum() >= len(text) - 2
+
+
+def test_bits_of_ascii_characters_are_one_number():
+    length = Length.of(np.arange(5), Characters("abcde"))
+    assert length.bits_per_character(math.log(2)) == length.bits_per_byte(math.log(2)) == 1.0
