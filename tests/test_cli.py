@@ -9,11 +9,13 @@ import pytest
 import torch
 import yaml
 from conftest import TEXT, TINY
-from lightning_gpt.commands.lightning import RunCLI
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import lightning_gpt
 from lightning_gpt.cli import COMMANDS, main
+from lightning_gpt.launch.configuration import configure
+from lightning_gpt.launch.preparation import prepare
+from lightning_gpt.launch.running import run
 
 
 def state(path):
@@ -95,9 +97,9 @@ def test_validate_agrees_with_what_was_logged(trained, monkeypatch, capsys):
         s["best_model_score"] for k, s in best["callbacks"].items() if "ModelCheckpoint" in k and "val/loss" in k
     ).item()
     monkeypatch.chdir(trained.folder)
-    cli = RunCLI("validate", ["--ckpt_path=best"])
-    cli.start()
-    assert cli.trainer.callback_metrics["val/loss"].item() == pytest.approx(logged, abs=1e-6)
+    prepared = prepare(configure("validate", ["--ckpt_path=best"]))
+    run(prepared)
+    assert prepared.trainer.callback_metrics["val/loss"].item() == pytest.approx(logged, abs=1e-6)
     assert f"{logged:.4f}" in capsys.readouterr().out
     tail = TEXT[int(0.9 * len(TEXT)) :]
     assert lightning_gpt.load(trained.best).loss(tail) == pytest.approx(logged, abs=1e-6)

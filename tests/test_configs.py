@@ -5,17 +5,24 @@ from pathlib import Path
 
 import pytest
 from conftest import ROOT
-from lightning_gpt.commands.lightning import RunCLI
 
+from lightning_gpt.launch.configuration import configure
+from lightning_gpt.launch.preparation import prepare
 from lightning_gpt.training import LanguageModel
 
 CONFIGS = sorted(p for p in (ROOT / "configs").rglob("*.yaml") if p.name != "base.yaml")
 
 
+def prepared(*args):
+    found = prepare(configure("fit", list(args)))
+    assert found.problems == []
+    return found
+
+
 def parsed(config: Path, *more):
     base = config.with_name("gpu.yaml" if config.stem == "cluster" else "base.yaml")
     files = [base, config] if base.exists() else [config]
-    return RunCLI("fit", [*(f"--config={f}" for f in files), *more])
+    return prepared(*(f"--config={f}" for f in files), *more)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda p: str(p.relative_to(ROOT / "configs")))
@@ -29,7 +36,7 @@ def test_it_is_parsed_and_its_network_made(config, tmp_path, monkeypatch):
     assert net.block_size == cli.datamodule.block_size
     assert cli.model.optimizer_recipe.build(net).param_groups
     assert cli.trainer.max_steps > 0
-    assert cli.config.fit.name == config.stem or config.parent.name != "configs"
+    assert cli.configuration.config.name == config.stem or config.parent.name != "configs"
 
 
 def test_a_configuration_of_version_0_1_is_understood(tmp_path, monkeypatch):
@@ -38,10 +45,10 @@ def test_a_configuration_of_version_0_1_is_understood(tmp_path, monkeypatch):
         "model:\n  network:\n    class_path: lightning_gpt.ladder.ModernGPT\n"
         "    init_args: {n_layer: 1, own_head: false, convolution: 2}\n"
     )
-    net = RunCLI("fit", ["--config=old.yaml", "--data.corpus=python-docs"]).model.make_network(65, 8)
+    net = prepared("--config=old.yaml", "--data.corpus=python-docs").model.make_network(65, 8)
     assert (net.config.tie_weights, net.config.conv_width, net.config.n_layer) == (True, 2, 1)
     (tmp_path / "short.yaml").write_text("model: {network: AttendAndThink}\n")
-    net = RunCLI("fit", ["--config=short.yaml", "--data.corpus=python-docs"]).model.make_network(65, 8)
+    net = prepared("--config=short.yaml", "--data.corpus=python-docs").model.make_network(65, 8)
     assert type(net).__name__ == "FeedForwardGPT"
 
 

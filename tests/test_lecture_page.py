@@ -11,8 +11,8 @@ from conftest import TEXT
 from lightning.pytorch import Callback, Trainer, seed_everything
 
 from lightning_gpt import lecture
-from lightning_gpt.generation import decode
 from lightning_gpt.ladder import GPT, LayerNormGPT
+from lightning_gpt.model import Sampling, decode
 from lightning_gpt.text import find_corpus, prepare
 from lightning_gpt.training import AdamW, CharDataModule, LanguageModel
 
@@ -61,7 +61,7 @@ def test_its_sample_is_decodings_own():
     torch.manual_seed(5)
     mine = lecture.written(net, ids, 20)
     torch.manual_seed(5)
-    theirs = torch.cat([ids, *decode(net, ids, 20, cached=False)], dim=1)
+    theirs = torch.cat([ids, *decode(net, ids, Sampling(20, cached=False))], dim=1)
     assert torch.equal(mine, theirs)
 
 
@@ -70,7 +70,7 @@ def test_its_vocabulary_is_that_of_the_prepared_text(tmp_path):
     tokens = prepare(find_corpus(str(tmp_path / "text.txt")), tmp_path / "prepared")
     characters, ids = lecture.numbered((tmp_path / "text.txt").read_text(encoding="utf-8"))
     assert ids.tolist() == tokens.ids.tolist()
-    assert characters == "".join(tokens.vocabulary.decode([i]) for i in range(len(characters)))
+    assert characters == "".join(tokens.tokenizer.decode([i]) for i in range(len(characters)))
 
 
 def test_the_page_runs_by_itself(monkeypatch, capsys, tmp_path):

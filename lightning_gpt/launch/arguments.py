@@ -36,11 +36,10 @@ def call(name: str, function: Callable[..., Any], args: Sequence[str]) -> Any:
     answer(parser)
     own = {f"--{option}" for option, hint in hints.items() if hint is not bool and option not in ("return", REST)}
     given, rest = parser.parse_known_args(list(_joined(args, own)))
-    if REST in hints:
-        setattr(given, REST, rest)
-    elif rest:
+    if rest and REST not in hints:
         raise UserError(_unexpected(rest[0], list(hints)))
-    return function(**vars(given))
+    values = {option: _value(option, hints[option], value) for option, value in vars(given).items()}
+    return function(**values, **({REST: rest} if REST in hints else {}))
 
 
 def _joined(args: Sequence[str], own: Collection[str]) -> Iterator[str]:
@@ -62,27 +61,26 @@ def _parser(name: str, function: Callable[..., Any], hints: dict[str, Any]) -> P
     for option, parameter in parameters.items():
         if option == REST:
             continue
-        kind = _converter(option, hints[option])
         text = (helps.get(option) or "").replace("%", "%%")
         if parameter.default is parameter.empty:
-            parser.add_argument(option, type=kind, help=text)
+            parser.add_argument(option, help=text)
             continue
         shown = "" if parameter.default in (None, False, "\n") else f" (default: {parameter.default})"
         switch: dict[str, Any] = {"nargs": "?", "const": True, "metavar": "true|false"} if hints[option] is bool else {}
-        action = parser.add_argument(f"--{option}", type=kind, default=parameter.default, help=text + shown, **switch)
+        action = parser.add_argument(f"--{option}", default=parameter.default, help=text + shown, **switch)
         if switch:
             action.completer = lambda **_: ("true", "false")  # type: ignore[attr-defined]  # argcomplete's way
     return parser
 
 
-def _converter(option: str, hint: Any) -> Callable[[str], Any]:
-    def convert(text: str) -> Any:
-        value = converted(hint, text)
-        if value is NOT_A_VALUE:
-            raise UserError(f"--{option} takes {in_words(hint)}, not {text!r}")
-        return value
-
-    return convert
+def _value(option: str, hint: Any, given: Any) -> Any:
+    """What was typed as what the function takes; a default stays what it is."""
+    if not isinstance(given, str):
+        return given
+    value = converted(hint, given)
+    if value is NOT_A_VALUE:
+        raise UserError(f"--{option} takes {in_words(hint)}, not {given!r}")
+    return value
 
 
 def _unexpected(word: str, known: Iterable[str]) -> str:

@@ -169,6 +169,20 @@ class Configuration(LightningCLI):
 
     # ------------------------------------------------------------------------------------------------------ questions
 
+    def dump(self) -> str:
+        """Writes the whole configuration as YAML, without what other options give.
+
+        Raises:
+            UserError: a class of the user's own has a default that can't be written.
+        """
+        try:
+            return self.parser.dump(self.config, skip_unset=False)
+        except (TypeError, ValueError, yaml.YAMLError) as error:
+            raise UserError(
+                "config.yaml can't hold a default of a class among trainer.callbacks, logger, plugins or profiler: "
+                "give its init_args"
+            ) from error
+
     @property
     def home(self) -> Path:
         """The folder of all runs of this name."""
@@ -176,7 +190,7 @@ class Configuration(LightningCLI):
 
     def differences(self, folder_config: Mapping[str, Any]) -> list[str]:
         """Lists what another run was configured otherwise."""
-        mine = yaml.safe_load(self.parser.dump(self.config, skip_unset=False))
+        mine = yaml.safe_load(self.dump())
         theirs = modernised_config(folder_config)
         data = theirs.get("data")
         if isinstance(data, Mapping) and data.get("corpus") == mine["data"]["offline_corpus"]:

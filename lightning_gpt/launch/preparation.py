@@ -10,13 +10,13 @@ from lightning.pytorch import Callback, Trainer
 
 from lightning_gpt.errors import UserError, collecting
 from lightning_gpt.launch.checks import trainer_problems
-from lightning_gpt.launch.configuration import Configuration, quiet
+from lightning_gpt.launch.configuration import Configuration, Stage, quiet
 from lightning_gpt.launch.options import CHOICES
 from lightning_gpt.launch.program import version
 from lightning_gpt.machine import best_precision, keep_freed_memory, on_gpu
 from lightning_gpt.model import Record
 from lightning_gpt.runs.resume import must_be_the_text
-from lightning_gpt.text import find_corpus
+from lightning_gpt.text import HeldOutBlocks, find_corpus
 from lightning_gpt.training import (
     CharDataModule,
     LanguageModel,
@@ -177,18 +177,34 @@ def _make(prepared: Prepared, callbacks: Sequence[Callback], keeps_nothing: bool
     try:
         with quiet("lightning.pytorch.utilities.rank_zero"):  # the run's card says what is used
             trainer = configuration.instantiate_trainer(callbacks=further, **options)
-    except (MisconfigurationException, ValueError, RuntimeError) as error:
+    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     if keeps_nothing:
         trainer.callbacks = list(callbacks)  # type: ignore[attr-defined]
     model, data = made.model, prepared.datamodule
     assert data is not None
+    _must_hold_a_batch(trainer, data, stage)
     model.check(data, configuration.saved, configuration.checkpoint or "", fit=stage == "fit")
     if configuration.saved is not None and stage == "fit" and config.resume != "never":
         then = Record.of(configuration.saved, configuration.checkpoint or "").corpus
         now = data.tokens.sha256
         must_be_the_text(data.corpus, then.sha256 if then else "", now, "--resume never to begin anew")
+    if prepared.has_folder:
+        configuration.dump()  # so that it can be saved
     prepared.model, prepared.trainer = model, trainer
+
+
+def _must_hold_a_batch(trainer: Trainer, data: CharDataModule, stage: Stage) -> None:
+    """Refuses a share of the held-out batches that is less than one.
+
+    Raises:
+        UserError: it is.
+    """
+    name = f"limit_{'val' if stage in ('fit', 'validate') else stage}_batches"
+    share = getattr(trainer, name)
+    batches = len(HeldOutBlocks(data.val_ids, data.block_size, ranks=trainer.world_size))
+    if isinstance(share, float) and int(share * batches) == 0:
+        raise UserError(f"trainer.{name} {share} of {batches} batches is none: give a number of batches, at least 1")
 
 
 def as_list(value: Any) -> list[Any]:

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 
@@ -61,6 +62,8 @@ def run(prepared: Prepared) -> Run | None:
             if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns one into an exit without a word
                 raise KeyboardInterrupt from None
             raise
+        except MisconfigurationException as error:
+            raise UserError(f"trainer: {' '.join(str(error).split())}") from error
         except (MemoryError, RuntimeError) as error:
             if out_of_memory(error):
                 raise UserError(TOO_LARGE) from error

@@ -1,8 +1,9 @@
 """Renders findings as one HTML file that needs nothing else: no network, no font, no script from elsewhere."""
 
 import base64
+import unicodedata
 from collections.abc import Sequence
-from html import escape
+from html import escape as html_escape
 from itertools import groupby
 from pathlib import Path
 
@@ -20,6 +21,12 @@ for (const name of ["mouseover", "click"])
     box.textContent = event.target.dataset.g || hint;
   });
 """
+
+
+def escape(text: str) -> str:
+    """Makes text that can't become markup; control characters, which no page may hold, become a mark."""
+    marked = "".join("□" if unicodedata.category(c) == "Cc" and c not in "\n\t" else c for c in text)
+    return html_escape(marked, quote=True)
 
 
 def page(found: Findings) -> str:
@@ -89,7 +96,7 @@ def surprisal(found: Findings) -> str:
             spans.append(f"<b>{shown(piece.text)}</b>")
             continue
         guesses = ", ".join(f"{visible(guess)} {share:.0%}" for guess, share in piece.guesses)
-        said = escape(f"{visible(piece.text)}  {piece.nats:.2f} nats; expected {guesses}", quote=True)
+        said = escape(f"{visible(piece.text)}  {piece.nats:.2f} nats; expected {guesses}")
         colour = f"h{strength(piece.nats)}"
         spans.append(f'<b class="{colour}" data-g="{said}" title="{said}">{shown(piece.text)}</b>')
     bounds = ["0", *(f"{step:g}" for step in STEPS)]

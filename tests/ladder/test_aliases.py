@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from lightning_gpt import checkpoint
 from lightning_gpt.ladder import NETWORKS, aliases
 from lightning_gpt.ladder.aliases import modernised, modernised_config, modernised_key
+from lightning_gpt.model import Record, checkpoint
 
 BY_NAME = {network.__name__: network for network in NETWORKS}
 OLD_SIZES = {  # all that version 0.1 wrote into a checkpoint
@@ -97,7 +97,7 @@ def test_an_old_checkpoint_is_read(tmp_path, old):
     path = tmp_path / "old.ckpt"
     torch.save({"lightning_gpt": record, "state_dict": {f"net.{names[key]}": w for key, w in weights.items()}}, path)
     saved = checkpoint.read(path)
-    found = checkpoint.Record.of(saved, path)
+    found = Record.of(saved, path)
     checkpoint.must_hold(saved, net, path)
     twin = found.build({key.removeprefix("net."): w for key, w in saved["state_dict"].items()})
     assert type(twin) is type(net) and twin.config == net.config
