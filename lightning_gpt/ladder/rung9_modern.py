@@ -1,6 +1,6 @@
 """Rung 9, modern GPT: what the field learned since GPT-2, one named option each. All of them off, it is rung 8.
 
-    option               turned by                  worth   paper
+    option               turned to                  worth   paper
     -------------------  -------------------------  ------  -----------------------------------------------------------
     rotary               rotary false               ......  "RoFormer", Su et al. 2021
     qk_norm              qk_norm false              ......  "Scaling Vision Transformers to 22B", Dehghani et al. 2023
@@ -9,11 +9,11 @@
     squared_relu         squared_relu false         ......  "Primer", So et al. 2021
     zero_init            zero_init true             ......  "Fixup Initialization", Zhang et al. 2019; off in cpu.yaml
     embedding_norm       embedding_norm false       ......  modded-nanogpt, Jordan et al. 2024
-    tie_weights          tie_weights true           ......  "Rethinking Embedding Coupling", Chung et al. 2021; off here
+    tie_weights          tie_weights true           ......  "Rethinking Embedding Coupling", Chung et al. 2021 (against it)
     conv_width           conv_width 0               ......  "Primer", So et al. 2021
     softcap              softcap null               ......  "Gemma 2", Gemma Team 2024
 
-Worth: by how many nats the exact val/loss of configs/cpu.yaml is lower with the option than without it:
+Worth: by how many nats the exact val/loss of configs/cpu.yaml rises when that one option is turned as shown:
 `lightning-gpt fit --config configs/cpu.yaml --model.network.rotary false`, and so on.
 """
 
