@@ -9,7 +9,7 @@
     squared_relu         squared_relu false         ......  "Primer", So et al. 2021
     zero_init            zero_init true             ......  "Fixup Initialization", Zhang et al. 2019; off in cpu.yaml
     embedding_norm       embedding_norm false       ......  modded-nanogpt, Jordan et al. 2024
-    tie_weights          tie_weights true           ......  "Rethinking Embedding Coupling", Chung et al. 2021 (against it)
+    tie_weights          tie_weights true           ......  "Rethinking Embedding Coupling", Chung et al. 2021: untied
     conv_width           conv_width 0               ......  "Primer", So et al. 2021
     softcap              softcap null               ......  "Gemma 2", Gemma Team 2024
 
