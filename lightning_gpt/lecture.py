@@ -2,6 +2,8 @@
 
     python -m lightning_gpt.lecture
 
+About a minute on two cores; 2,000 steps end at 1.96 nats per character of Shakespeare.
+
 Andrej Karpathy, "Let's build GPT: from scratch, in code, spelled out", 2023,
 https://www.youtube.com/watch?v=kCc8FmEb1nY, ends with a program like this one. The networks are the files of
 `lightning_gpt.ladder`, read in order; this is all there is around them. The rest of the project makes this page fast,
@@ -12,6 +14,7 @@ Legend: B rows of a batch, T time (positions), V vocabulary, N characters of a t
 
 import argparse
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 import torch
@@ -88,20 +91,20 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=2000)
     args = parser.parse_args()
 
-    text = b"".join(find_corpus(args.corpus).chunks()).decode()
+    corpus = find_corpus(args.corpus)
+    text = b"".join(corpus.chunks()).decode()
     characters, ids = numbered(text)
     n = int(0.9 * len(ids))
     train, held_out = ids[:n], ids[n:]
-    print(f"{len(text):,} characters, {len(characters)} distinct: {characters!r}")
+    print(f"{corpus.name}: {len(text):,} characters, {len(characters)} distinct: {characters!r}")
 
     torch.manual_seed(SEED)
     net = LayerNormGPT(len(characters), BLOCK_SIZE, n_layer=4, n_head=4, n_embd=64)  # rung 7
     print(f"{sum(p.numel() for p in net.parameters()):,} parameters")
-    for step, loss in enumerate(training(net, train, BATCH_SIZE, LEARNING_RATE, SEED), start=1):
+    losses = training(net, train, BATCH_SIZE, LEARNING_RATE, SEED)
+    for step, loss in enumerate(islice(losses, args.steps), start=1):
         if step % EVERY == 0 or step == args.steps:
             print(f"step {step:,}: train {loss:.4f}, held out {exact_loss(net, held_out):.4f}", flush=True)
-        if step == args.steps:
-            break
     first = torch.tensor([[characters.index(text[0])]])  # (1, 1)
     print("".join(characters[i] for i in written(net, first, 300)[0]))
 

@@ -69,8 +69,8 @@ def test_its_vocabulary_is_that_of_the_prepared_text(tmp_path):
     (tmp_path / "text.txt").write_text("héllo, wörld\n" * 9, encoding="utf-8")
     tokens = prepare(find_corpus(str(tmp_path / "text.txt")), tmp_path / "prepared")
     characters, ids = lecture.numbered((tmp_path / "text.txt").read_text(encoding="utf-8"))
+    assert characters == "\n ,dhlorwéö"
     assert ids.tolist() == tokens.ids.tolist()
-    assert characters == "".join(tokens.tokenizer.decode([i]) for i in range(len(characters)))
 
 
 def test_the_page_runs_by_itself(monkeypatch, capsys, tmp_path):

@@ -7,7 +7,9 @@ cost one position's work, not T positions' ("Fast Transformer Decoding", Shazeer
 
 That ends when the text is longer than block_size. The context is then a window that slides, its first character falls
 out, and every other one moves to an earlier position, with another embedding and another past: nothing saved is true
-any more, and the window has to be read anew. `generation.decoding` decides how often.
+any more. To read the whole window anew for each character would cost T positions' work again, so `decode` reads its
+later half anew, in one pass, goes on with the cache until the block is full, and does so again: on average a character
+costs what it cost before, and the network sees between block_size / 2 and block_size of them.
 """
 
 import torch

@@ -57,7 +57,7 @@ class Ensemble(CachedNetwork):
             expected.append(logits.float().log_softmax(dim=-1))
         if cache is not None:
             cache.length += ids.shape[1]
-        # probabilities are averaged, not logits: what one member holds for possible stays possible
+        # probabilities are averaged, not logits: what one member thinks possible stays possible
         return torch.stack(expected).logsumexp(dim=0) - math.log(len(expected))
 
     def first(self) -> ModernGPT:

@@ -1,7 +1,7 @@
 """Rung 8b, GPT: the same network made to train at size: tied head, dropout, scaled init, GELU.
 
 This is GPT-2's network (Radford et al. 2019) as nanoGPT trains it. It can read with a cache, see `cache`; it writes no
-text by itself, see `generation`. The lecture adds dropout at 1:37:49, https://youtu.be/kCc8FmEb1nY?t=5869
+text by itself: `decode` does. The lecture adds dropout at 1:37:49, https://youtu.be/kCc8FmEb1nY?t=5869
 """
 
 from collections.abc import Callable, Iterable

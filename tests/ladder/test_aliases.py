@@ -95,7 +95,8 @@ def test_an_old_checkpoint_is_read(tmp_path, old):
         "corpus": "abc.txt", "corpus_sha256": "0" * 64, "corpus_length": 99,
     }  # fmt: skip
     path = tmp_path / "old.ckpt"
-    torch.save({"lightning_gpt": record, "state_dict": {f"net.{names[key]}": w for key, w in weights.items()}}, path)
+    state = {f"net.{names[key]}": weight for key, weight in weights.items()}
+    torch.save({"lightning_gpt": record, "state_dict": state, "global_step": 20}, path)
     saved = checkpoint.read(path)
     found = Record.of(saved, path)
     checkpoint.must_hold(saved, net, path)

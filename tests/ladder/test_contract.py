@@ -1,7 +1,7 @@
 """What every network promises, found by the table, so that a new one is tested without a new test."""
 
 import copy
-from dataclasses import fields
+from dataclasses import FrozenInstanceError, fields
 from typing import get_type_hints
 
 import pytest
@@ -78,6 +78,18 @@ def test_its_sizes_are_its_configs_and_what_its_constructor_takes(network):
     assert ArgumentParser().add_class_arguments(network) == network.size_names()  # as the command line finds them
     with pytest.raises(TypeError):
         network(V, T, no_such_size=1)
+
+
+@every_network
+def test_main_sizes_are_its_numbers_and_its_dropout(network):
+    main = [name for name in network.size_names() if name.startswith(("vocab", "block", "n_", "dropout"))]
+    assert list(network(V, T).config.main()) == main
+
+
+@every_network
+def test_its_config_can_not_be_changed(network):
+    with pytest.raises(FrozenInstanceError):
+        network(V, T).config.block_size = 2
 
 
 @each_size

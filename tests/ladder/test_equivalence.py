@@ -11,6 +11,7 @@ from lightning_gpt.ladder import (
     LayerNorm,
     LayerNormGPT,
     ModernGPT,
+    MultiHeadAttention,
     MultiHeadGPT,
     ProjectedAttention,
     ResidualGPT,
@@ -19,6 +20,7 @@ from lightning_gpt.ladder import (
     causal_average_matrix,
     causal_average_softmax,
 )
+from lightning_gpt.ladder.rung8b_gpt import GPTAttention
 from lightning_gpt.ladder.rung9_modern import ShortConvolution, VariationalDropout, rotate
 
 V, T, C = 11, 8, 32
@@ -62,6 +64,15 @@ def test_rung_4_with_one_head_is_rung_3():
     torch.testing.assert_close(four(ids), three(ids), atol=0, rtol=0)
 
 
+def test_rung_6s_attention_with_an_identity_for_its_projection_is_rung_4s():
+    four, six = MultiHeadAttention(C, 4), ProjectedAttention(C, 4)
+    copy_shared(four, six)
+    nn.init.eye_(six.projection.weight)
+    nn.init.zeros_(six.projection.bias)
+    x = torch.randn(3, T, C)
+    torch.testing.assert_close(six(x), four(x), atol=1e-6, rtol=1e-5)
+
+
 def test_rung_7_without_its_norms_is_rung_6():
     six, seven = ResidualGPT(V, T, n_embd=C), LayerNormGPT(V, T, n_embd=C)
     copy_shared(six, seven)
@@ -92,6 +103,14 @@ def test_fused_heads_of_rung_8_are_the_separate_heads_of_rung_4(n_head):
     for i, part in enumerate(("query", "key", "value")):
         rows = torch.cat([getattr(head, part).weight.grad for head in slow.heads])
         torch.testing.assert_close(fast.qkv.weight.grad[i * C : (i + 1) * C], rows, atol=1e-5, rtol=1e-4)
+
+
+def test_rung_8bs_attention_without_dropout_and_cache_is_rung_8as():
+    plain, trained = CausalSelfAttention(C, 4), GPTAttention(C, 4, bias=True, dropout=0.5).eval()
+    trained.load_state_dict(plain.state_dict())
+    x = torch.randn(3, T, C)
+    assert torch.equal(trained(x), plain(x))
+    assert not torch.equal(trained.train()(x), plain(x))
 
 
 OPTIONS_OFF = {
