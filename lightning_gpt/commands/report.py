@@ -7,7 +7,7 @@ from lightning_gpt.files import replacing
 from lightning_gpt.model import load
 from lightning_gpt.report.findings import find_out
 from lightning_gpt.report.page import page
-from lightning_gpt.runs import Run, find_checkpoint
+from lightning_gpt.runs import Run, find_checkpoint, run_folder
 from lightning_gpt.runs.text import text_of
 from lightning_gpt.text.baselines import baselines
 
@@ -35,15 +35,16 @@ def report(
     path = find_checkpoint(ckpt_path, runs_dir)
     gpt = load(path, device)
     tokens = text_of(path, gpt.record, data_dir)
-    run = Run.of(path)
-    logged = run.curves
+    folder = run_folder(path)
+    run = Run(folder) if folder is not None else None  # a checkpoint by itself has no curves, but all the rest
+    logged = run.curves if run is not None else {}
     curves = {
         name: logged[metric]
         for name, metric in {"trained on": "train/loss", "held out": "val/loss"}.items()
         if metric in logged
     }
     found = find_out(gpt, tokens, card(path, run), curves, baselines(tokens), prompt, seed)
-    target = Path(out) if out is not None else run.folder / "report.html"
+    target = Path(out) if out is not None else (folder or path.parent) / "report.html"
     try:
         with replacing(target) as file:
             file.write(page(found).encode())
@@ -52,8 +53,10 @@ def report(
     print(f"{found.loss:.4f} nats per held-out {found.unit}; the report is {target}")
 
 
-def card(path: Path, run: Run) -> dict[str, str]:
+def card(path: Path, run: Run | None) -> dict[str, str]:
     """The run's card, as it was when the run began, by its rows' heads."""
+    if run is None:
+        return {"checkpoint": str(path)}
     found = {"run": f"{run.folder.parent.name}/{run.folder.name}", "checkpoint": str(path)}
     name = ""
     for head, said in run.result.card:

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from docstring_parser import parse as parse_docstring
 
 from lightning_gpt.errors import UserError, nearest
-from lightning_gpt.launch.completion import answer
+from lightning_gpt.launch.completion import answer, wanted
 from lightning_gpt.launch.types import NOT_A_VALUE, converted, in_words
 
 REST = "fit_options"  # a parameter of this name takes the options that the function does not know
@@ -66,7 +66,9 @@ def _parser(name: str, function: Callable[..., Any], hints: dict[str, Any]) -> P
             parser.add_argument(option, help=text)
             continue
         shown = "" if parameter.default in (None, False, "\n") else f" (default: {parameter.default})"
-        switch: dict[str, Any] = {"nargs": "?", "const": True, "metavar": "true|false"} if hints[option] is bool else {}
+        # completion offers a value only where there must be one
+        optional = {} if wanted() else {"nargs": "?", "const": True}
+        switch: dict[str, Any] = {"metavar": "true|false", **optional} if hints[option] is bool else {}
         action = parser.add_argument(f"--{option}", default=parameter.default, help=text + shown, **switch)
         if switch:
             action.completer = lambda **_: ("true", "false")  # type: ignore[attr-defined]  # argcomplete's way

@@ -11,8 +11,10 @@ from lightning_gpt import __version__
 
 
 def program_name() -> str:
-    """This program."""
+    """Names this program; from Python, where it is another that was typed, the one that is installed."""
     program = sys.argv[0]
+    if not Path(program).is_file() or Path(program).stem not in ("lightning-gpt", "__main__"):
+        return "lightning-gpt"
     if Path(program).name == "__main__.py":
         return f"{Path(sys.executable).name} -m lightning_gpt"
     found = shutil.which(Path(program).name)

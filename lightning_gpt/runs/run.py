@@ -11,7 +11,7 @@ from lightning_gpt.model import TrainedGPT
 from lightning_gpt.model import load as load_file
 from lightning_gpt.runs import config as config_file
 from lightning_gpt.runs.curves import read_events
-from lightning_gpt.runs.folders import BY_NAME, find_checkpoint, run_folder
+from lightning_gpt.runs.folders import BY_NAME, find_checkpoint
 from lightning_gpt.runs.result import Result
 
 # places in TensorBoard to the names that the metrics are logged under
@@ -43,18 +43,6 @@ class Run:
             UserError: there is none with a checkpoint.
         """
         return cls(find_checkpoint("last", runs_dir).parent.parent)
-
-    @classmethod
-    def of(cls, checkpoint: Path) -> "Run":
-        """Opens the run that a checkpoint lies in.
-
-        Raises:
-            UserError: it lies in none.
-        """
-        folder = run_folder(checkpoint)
-        if folder is None:
-            raise UserError(f"{checkpoint} does not lie in a run's folder: only beside its run's files is that known")
-        return cls(folder)
 
     def __repr__(self) -> str:
         return f"Run({str(self.folder)!r})"

@@ -199,6 +199,14 @@ class LanguageModel(LightningModule):
             self.log("lr", lr)
         return loss
 
+    def on_validation_start(self) -> None:
+        """Sums in double precision, where there is one; moving the module to its device has undone that."""
+        if self.device.type != "mps":
+            for metric in (self.val_loss, self.val_characters, self.val_bytes):
+                metric.set_dtype(torch.float64)
+
+    on_test_start = on_validation_start
+
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Adds a batch to the exact mean over all held-out targets."""
         logits, loss, tokens = self.shared_step(batch)

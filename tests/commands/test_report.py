@@ -33,9 +33,20 @@ def test_text_can_not_break_the_page(shell):
     assert "<!--" not in page
 
 
-def test_a_checkpoint_without_its_run_or_with_another_text(trained, shell):
+def test_a_checkpoint_without_its_run(trained, shell):
+    """Its record says what it was trained on; only the curves are missing."""
     (shell.folder / "alone.ckpt").write_bytes(trained.best.read_bytes())
-    assert "not known where its text is" in shell("report", "--ckpt_path=alone.ckpt", status=2).stderr
+    shell("report", "--ckpt_path=alone.ckpt")
+    page = (shell.folder / "report.html").read_text()
+    assert "<h2>Samples</h2>" in page and "<h2>What surprised it</h2>" in page
+    (shell.folder / "text.txt").unlink()
+    assert "no corpus 'text.txt'" in shell("report", "--ckpt_path=alone.ckpt", status=2).stderr
+
+
+def test_another_text_and_a_file_that_can_not_be_written(trained, shell):
+    (shell.folder / "alone.ckpt").write_bytes(trained.best.read_bytes())
+    (shell.folder / "text.txt").write_text("another text\n" * 500)
+    assert "bring the old text back" in shell("report", "--ckpt_path=alone.ckpt", status=2).stderr
     assert "can't write" in trained("report", "--out", "text.txt/report.html", status=2).stderr
 
 

@@ -1,5 +1,6 @@
 """A run that was interrupted is found again; one that was configured otherwise is not taken for it."""
 
+import os
 import re
 import sys
 
@@ -9,16 +10,17 @@ from conftest import TINY
 
 from lightning_gpt.cli import main
 from lightning_gpt.files import held
+from lightning_gpt.launch.configuration import GO_ON_FROM
+from lightning_gpt.runs import Run
+from lightning_gpt.runs.resume import unfinished
 
 FIT = ["fit", "--data.corpus=text.txt", *TINY, "--resume=auto"]
 
 
 def interrupt(last):
-    """Makes a finished run's last.ckpt that of one that was interrupted."""
-    contents = torch.load(last, weights_only=True)
-    for state in contents["callbacks"].values():
-        state.pop("finished", None)
-    torch.save(contents, last)
+    """Makes a finished run one that was killed after its last checkpoint and before it could say that it was done."""
+    result = last.parent.parent / "result.json"
+    result.write_text(result.read_text().replace('"finished": true', '"finished": false'))
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_a_finished_run_is_left_alone(shell, monkeypatch, capsys):
 
 def test_auto_goes_on(interrupted, capsys):
     assert main(FIT) == 0
-    assert "goes on with runs/gpt/version_0 behind step 20" in capsys.readouterr().out
+    assert "goes on with runs/gpt/version_0 after step 20" in capsys.readouterr().out
     assert [path.name for path in interrupted.parent.iterdir()] == ["version_0"]
 
 
@@ -86,7 +88,48 @@ def test_ask(interrupted, monkeypatch, answer, versions):
     assert main([*FIT, "--resume=ask"]) == 0
     assert re.search(r"version_0 was interrupted after step 20 of 20: go on with it\?", asked[0])
     assert len(list(interrupted.parent.iterdir())) == versions
-    assert sys.argv[1:] == (["--ckpt_path=runs/gpt/version_0/checkpoints/last.ckpt"] if versions == 1 else [])
+    assert sys.argv[1:] == [] and GO_ON_FROM not in os.environ
+
+
+def test_further_ranks_are_told_the_answer_and_not_asked(interrupted, monkeypatch, capsys):
+    """Lightning starts them by the same command line while the first one runs."""
+    monkeypatch.setattr("builtins.input", lambda _: pytest.fail("asked"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setenv(GO_ON_FROM, "runs/gpt/version_0/checkpoints/last.ckpt")
+    assert main([*FIT, "--resume=ask"]) == 0
+    assert [path.name for path in interrupted.parent.iterdir()] == ["version_0"]
+
+
+def test_a_run_of_version_0_1_says_in_its_checkpoint_whether_it_is_finished(interrupted, capsys):
+    (interrupted / "result.json").unlink()
+    last = interrupted / "checkpoints/last.ckpt"
+    contents = torch.load(last, weights_only=True)
+    contents["callbacks"]["LastCheckpoint"] = {"finished": True}
+    torch.save(contents, last)
+    assert unfinished(interrupted.parent) is None
+    contents["callbacks"]["LastCheckpoint"] = {"finished": False}
+    torch.save(contents, last)
+    assert unfinished(interrupted.parent).step == 20
+
+
+@pytest.mark.parametrize("way", ["renamed", "moved", "another path"])
+def test_a_run_goes_on_where_it_lies_and_keeps_its_best(interrupted, shell, way):
+    """Lightning forgets the best score of a run whose folder has another path than it had."""
+    before = torch.load(interrupted / "checkpoints/best.ckpt", weights_only=True)["global_step"]
+    folder = {
+        "renamed": interrupted.with_name("mine"), "moved": shell.folder / "elsewhere/deep/run",
+        "another path": interrupted,
+    }[way]  # fmt: skip
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    interrupted.rename(folder)
+    last = (folder if way == "another path" else folder.relative_to(shell.folder)) / "checkpoints/last.ckpt"
+    # a rate that makes all that follows worse
+    assert main(["fit", f"--ckpt_path={last}", "--trainer.max_steps=40", "--model.optimizer.lr=3.0"]) == 0
+    best = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)
+    assert best["global_step"] == before and Run(folder).result.best.step == before
+    assert Run(folder).result.steps == 40
+    versions = [path for path in (shell.folder / "runs").rglob("version_*")]
+    assert versions == ([folder] if way == "another path" else [])
 
 
 def test_two_runs_do_not_write_to_one_folder(interrupted, capsys):

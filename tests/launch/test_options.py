@@ -1,4 +1,4 @@
-"""Complaints are made of our own knowledge of names and types: each says what to do, and none shows a parser's words."""
+"""Complaints are made of our own knowledge of names and types: each says what to do, in words of ours."""
 
 import re
 
@@ -26,8 +26,12 @@ def said(*args):
         (["--model.network=GPT", "--model.network.softcap=3"], ["GPT has no option softcap; ModernGPT, Ensemble have"]),
         (["--model.network=Bigram", "--model.network.zz=3"], ["Bigram has no option zz; it has none"]),
         (["--model.optimizer.lrr=1"], ["AdamW has no option lrr; did you mean lr?"]),
-        (["--model.optimizer=Muon", "--model.optimizer.betas=[1,2]"], ["Muon has no option betas; did you mean adamw_betas?"]),
-        (["--model.network.vocab_size=9"], ["--model.network.vocab_size can't be chosen: it is the text's own number of characters"]),
+        (["--model.optimizer=Muon", "--model.optimizer.betas=[1,2]"], [
+            "Muon has no option betas; did you mean adamw_betas?",
+        ]),
+        (["--model.network.vocab_size=9"], [
+            "--model.network.vocab_size can't be chosen: it is the text's own number of characters",
+        ]),
         (["--data.seed=9"], ["--data.seed can't be chosen: --seed_everything gives it"]),
         (["--trainer.max_steps=many"], ["--trainer.max_steps takes a whole number, not 'many'"]),
         (["--trainer.max_steps", "1e3"], ["--trainer.max_steps takes a whole number, not '1e3'"]),
@@ -35,7 +39,9 @@ def said(*args):
         (["--model.compile=1"], ["--model.compile takes true or false, not '1'"]),
         (["--resume=perhaps"], ["--resume takes never, ask or auto, not 'perhaps'"]),
         (["--model.schedule.decay=cubic"], ["--model.schedule.decay takes constant, cosine or linear, not 'cubic'"]),
-        (["--sample.prompts=Once"], ['--sample.prompts takes a list of texts, as ["one", "two"] or null, not \'Once\'']),
+        (["--sample.prompts=Once"], [
+            '--sample.prompts takes a list of texts, as ["one", "two"] or null, not \'Once\'',
+        ]),
         (["--model.optimizer.betas=2"], ["--model.optimizer.betas takes a list of 2 numbers, not '2'"]),
         (["--model.optimizer.betas=[1]"], ["--model.optimizer.betas takes a list of 2 numbers, not '[1]'"]),
         (["--sample.top_k=[1]"], ["--sample.top_k takes a whole number or null, not '[1]'"]),
