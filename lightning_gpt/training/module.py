@@ -104,9 +104,11 @@ class LanguageModel(LightningModule):
         """The optimizer's groups as configured, of the same make as those in the checkpoint.
 
         Raises:
-            UserError: the checkpoint has the state of another optimizer.
+            UserError: the checkpoint has the state of another optimizer, or of none.
         """
         groups = self.optimizer_recipe.build(net).param_groups
+        if not checkpoint.get("optimizer_states"):
+            raise UserError("the checkpoint has weights only, no optimizer's state: it can't be gone on with")
         saved = checkpoint["optimizer_states"][0]["param_groups"]
         if [group.keys() | {"initial_lr"} for group in groups] != [group.keys() for group in saved]:
             raise UserError("the checkpoint has the state of another optimizer: leave model.optimizer as it was")
