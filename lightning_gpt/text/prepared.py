@@ -21,7 +21,7 @@ from lightning_gpt.files import replacing
 from lightning_gpt.text.corpus import CHUNK, Corpus
 from lightning_gpt.text.mapped import map_ids, release
 from lightning_gpt.text.units import Length
-from lightning_gpt.tokens import Tokenizer, of_plain, tokenizer_class
+from lightning_gpt.tokens import Recipe, Tokenizer, of_plain, tokenizer_recipe
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -107,22 +107,22 @@ def prepare(
         vocab_size: how many tokens there shall be, where the tokenizer leaves a choice.
 
     Raises:
-        UserError: the text is empty, not UTF-8, or the folder can't be written to.
+        UserError: the text is empty, not UTF-8, or the folder can't be written to; or there is no such tokenizer.
     """
-    kind = tokenizer_class(tokenizer)
+    recipe = tokenizer_recipe(tokenizer, vocab_size)
+    by_character = recipe.kind.per_character
     sha256 = corpus.sha256()
-    choices = [tokenizer, *([str(vocab_size)] if vocab_size is not None else [])]
-    if not kind.per_character:  # where the split is decides what is learned, and where no token may reach across
-        choices.append(repr(train_fraction))
-    card_path = Path(folder) / f"{sha256[:16]}.{'.'.join(choices)}.v{FORMAT}.json"
-    ids_path = card_path.with_name(f"{card_path.name.removesuffix('.json')}.ids")
-    card = _read_card(card_path, ids_path, kind)
+    # of any other, where the split is decides what is learned, and where no token may reach across
+    choices = recipe.key if by_character else f"{recipe.key}.{train_fraction!r}"
+    card_path = Path(folder) / f"{sha256[:16]}.{choices}.v{FORMAT}.json"
+    ids_path = card_path.with_suffix(".ids")
+    card = _read_card(card_path, ids_path, recipe.kind)
     if card is None:
         try:
-            card = _write(corpus, ids_path, card_path, kind, vocab_size, train_fraction)
+            card = _write(corpus, ids_path, card_path, recipe, train_fraction)
         except OSError as error:
             raise UserError(f"can't keep the prepared text in {folder}: {error.strerror or error}") from error
-    n_train = int(train_fraction * card.length.tokens) if kind.per_character else card.n_train
+    n_train = int(train_fraction * card.length.tokens) if by_character else card.n_train
     ids = map_ids(ids_path, card.dtype)
     remarks = tuple(REMARKS[name] for name in card.remarks)
     return Tokens(
@@ -198,20 +198,18 @@ def _are_as_written(ids_path: Path, card: Card) -> bool:
     return checksum == card.checksum and largest < len(card.tokenizer)
 
 
-def _write(
-    corpus: Corpus, ids_path: Path, card_path: Path, kind: type[Tokenizer], vocab_size: int | None, fraction: float
-) -> Card:
+def _write(corpus: Corpus, ids_path: Path, card_path: Path, recipe: Recipe, fraction: float) -> Card:
     """Writes ids and card in a few passes over the text: to count it and learn the tokenizer, then to encode it."""
     with _progress(corpus) as bar:
         text = DecodedText(corpus, bar)
-        if kind.per_character:
-            tokenizer = kind.learn(text.pieces, vocab_size)  # which reads it, and so counts it
+        if recipe.kind.per_character:
+            tokenizer = recipe.learn(text.pieces)  # which reads it, and so counts it
             parts = [(0, text.characters)]
         else:
             for _ in text.pieces():
                 pass
             split = int(fraction * text.characters)
-            tokenizer = kind.learn(partial(text.between, 0, split), vocab_size)
+            tokenizer = recipe.learn(partial(text.between, 0, split))
             parts = [(0, split), (split, text.characters)]
         dtype = np.min_scalar_type(len(tokenizer) - 1)
         checksum, written = 0, []
