@@ -3,11 +3,8 @@
 Prepared files are a cache: whatever does not look as it was written is made anew.
 """
 
-import codecs
-import io
 import json
 import zlib
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -19,6 +16,7 @@ import numpy as np
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.text.corpus import CHUNK, Corpus
+from lightning_gpt.text.decoded import REMARKS, DecodedText
 from lightning_gpt.text.mapped import map_ids, release
 from lightning_gpt.text.units import Length
 from lightning_gpt.tokens import Recipe, Tokenizer, of_plain, tokenizer_recipe
@@ -29,10 +27,6 @@ if TYPE_CHECKING:
 FORMAT = 2  # raised when the files' meaning changes, so that old ones are made anew
 DTYPES = ("uint8", "uint16", "uint32")
 LONGEST_CARD = 2**26  # bytes; all of Unicode takes 13 million
-REMARKS = {
-    "marked": "a byte order mark at the beginning was left out",
-    "line ends": "its \\r line ends were made \\n",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,72 +222,6 @@ def _write(corpus: Corpus, ids_path: Path, card_path: Path, recipe: Recipe, frac
     return card
 
 
-class DecodedText:
-    """A corpus as characters: UTF-8 decoded, every line end a "\\n", without byte order marks.
-
-    Attributes:
-        characters: how many it has; counted by the first reading to the end, as `bytes` and `remarks` are.
-        bytes: of its UTF-8, as it is read.
-        remarks: what was done to it, names among REMARKS.
-    """
-
-    def __init__(self, corpus: Corpus, bar: "tqdm[NoReturn]") -> None:
-        self._corpus = corpus
-        self._bar = bar
-        self.characters = 0
-        self.bytes = 0
-        self.remarks: tuple[str, ...] = ()
-
-    def pieces(self) -> Iterator[str]:
-        """Yields the text from its beginning, about a mebibyte at a time.
-
-        Raises:
-            UserError: bytes that are not UTF-8, with their offset; or no text at all.
-        """
-        characters, size, remarks = 0, 0, set()
-        for name, part in self._corpus.parts:
-            utf8 = codecs.getincrementaldecoder("utf-8")()
-            lines = io.IncrementalNewlineDecoder(None, translate=True)
-            offset, begun = 0, False
-            for chunk in _and_the_end(part()):
-                pending = len(utf8.getstate()[0])
-                try:
-                    text = utf8.decode(chunk, final=not chunk)
-                except UnicodeDecodeError as error:
-                    raise UserError(
-                        f"{name} is not UTF-8 text: byte 0x{error.object[error.start]:02x} at offset "
-                        f"{offset - pending + error.start}; save it as UTF-8 (iconv -f latin1 -t utf-8) and try again"
-                    ) from None
-                if text and not begun:  # the mark's bytes may come in several pieces
-                    begun = True
-                    if text.startswith("\ufeff"):
-                        remarks.add("marked")
-                    text = text.removeprefix("\ufeff")
-                offset += len(chunk)
-                self._bar.update(len(chunk))
-                text = lines.decode(text, final=not chunk)
-                characters += len(text)
-                size += len(text) if text.isascii() else len(text.encode())
-                yield text
-            ends = [lines.newlines] if isinstance(lines.newlines, str) else lines.newlines or ()
-            if set(ends) - {"\n"}:
-                remarks.add("line ends")
-        if characters == 0:
-            raise UserError(f"the corpus {self._corpus.name} is empty: there is nothing to learn from")
-        self.characters, self.bytes = characters, size
-        self.remarks = tuple(name for name in REMARKS if name in remarks)
-
-    def between(self, start: int, end: int) -> Iterator[str]:
-        """Yields the characters from number `start` up to `end`."""
-        place = 0
-        for piece in self.pieces():
-            if place >= end:
-                return
-            if place + len(piece) > start:
-                yield piece[max(start - place, 0) : end - place]
-            place += len(piece)
-
-
 def _progress(corpus: Corpus) -> "tqdm[NoReturn]":
     """Makes a progress bar for two passes over the corpus, shown on a terminal and only where it takes long."""
     from tqdm import tqdm
@@ -302,8 +230,3 @@ def _progress(corpus: Corpus) -> "tqdm[NoReturn]":
         total=2 * corpus.size, unit="B", unit_scale=True, desc=f"preparing {corpus.name}", leave=False, delay=1.0,
         disable=None,
     )  # fmt: skip
-
-
-def _and_the_end(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    yield from chunks
-    yield b""
