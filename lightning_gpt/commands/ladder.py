@@ -148,7 +148,8 @@ def report(recipes: dict[int, Path], folder: Path) -> None:
     writer.writerows(asdict(row) for row in rows)
     keep(folder / "table.md", table.encode())
     keep(folder / "table.csv", text.getvalue().encode())
-    keep(folder / "ladder.png", png(draw_ladder(curves, baselines(text_of_run(data)))))
+    tokens = text_of_run(data)
+    keep(folder / "ladder.png", png(draw_ladder(curves, baselines(tokens), tokens.tokenizer.unit)))
     print(f"\n{table}\ntable, picture and curves are in {folder}/")
 
 

@@ -108,7 +108,9 @@ class LanguageModel(LightningModule):
         """
         groups = self.optimizer_recipe.build(net).param_groups
         if not checkpoint.get("optimizer_states"):
-            raise UserError("the checkpoint has weights only, no optimizer's state: it can't be gone on with")
+            raise UserError(
+                "the checkpoint has weights only, no optimizer's state to go on from: give a run's own last.ckpt"
+            )
         saved = checkpoint["optimizer_states"][0]["param_groups"]
         if [group.keys() | {"initial_lr"} for group in groups] != [group.keys() for group in saved]:
             raise UserError("the checkpoint has the state of another optimizer: leave model.optimizer as it was")
