@@ -1,4 +1,4 @@
-"""Draws line charts as SVG, in the page's own colours, so that they are right by day, by night, on paper, on a phone."""
+"""Draws line charts as SVG, in the page's own colours: right by day, by night, on paper, on a phone."""
 
 import math
 from collections.abc import Mapping, Sequence
