@@ -204,7 +204,7 @@ def report(rows: Sequence[Row], runs: Mapping[int, Run], folder: Path) -> None:
     writer.writerows(asdict(row) for row in rows)
     save(folder / "table.md", table.encode())
     save(folder / "table.csv", text.getvalue().encode())
-    save(folder / "ladder.png", png(draw_ladder(curves, baselines(tokens))))
+    save(folder / "ladder.png", png(draw_ladder(curves, baselines(tokens), tokens.tokenizer.unit)))
     print(f"\n{table}\ntable, picture and curves are in {folder}/")
 
 

@@ -5,6 +5,7 @@ Legend: B rows, T block size, V vocabulary, N tokens of a text.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +55,18 @@ class TrainedGPT:
         return self
 
     def save(self, path: str | Path) -> None:
-        """Writes weights and record to a checkpoint that `load` reads, whole or not at all; no optimizer's state.
+        """Writes weights and record to a checkpoint, whole or not at all: a third of a training run's or less.
+
+        It can be loaded and validated; a run can't go on from it, for it has no optimizer's state.
 
         Raises:
             UserError: no space, or no right to write.
         """
         weights = {checkpoint.WEIGHTS + name: weight for name, weight in self.network.state_dict().items()}
-        checkpoint.write({KEY: self.record.as_dict(), "state_dict": weights}, path)
+        steps = sum(origin.steps for origin in self.record.provenance)
+        # which Lightning's Trainer looks for in any checkpoint
+        expected = {"pytorch-lightning_version": version("pytorch-lightning"), "epoch": 0, "global_step": steps}
+        checkpoint.write({KEY: self.record.as_dict(), "state_dict": weights, **expected}, path)
 
     # --------------------------------------------------------------------------------------------------- writing
 

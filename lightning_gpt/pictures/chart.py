@@ -1,4 +1,4 @@
-"""A line chart as SVG: drawn in the page's own colours, so that it is right by day, by night, on paper, on a phone."""
+"""Draws line charts as SVG, in the page's own colours: right by day, by night, on paper, on a phone."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ LEFT, RIGHT, TOP, BOTTOM = 68, 16, 14, 46
 def line_chart(
     curves: Mapping[str, Curve], levels: Mapping[str, float], x_label: str, y_label: str, log_x: bool = False
 ) -> str:
-    """Curves by name, and flat lines at levels by name, to an <svg> element.
+    """Draws curves by name, and flat lines at levels by name, as an <svg> element.
 
     Lines differ by dashes as well as by colour, and are named above. Its colours are the classes line-0 …,
     its text takes the page's.
@@ -67,7 +67,7 @@ def line_chart(
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:
-    """Round numbers between two, at most `most` + 1 of them."""
+    """Chooses round numbers between two, at most `most` + 1 of them."""
     rough = (high - low) / most or 1.0
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough)

@@ -1,19 +1,20 @@
-"""The ladder in one picture: how each rung learned, and the staircase of where they ended."""
+"""Draws the ladder in one picture: the loss curve of each rung, and the staircase of where they ended."""
 
 import io
 from collections.abc import Mapping, Sequence
 
 from PIL import Image
 
-Curve = Sequence[tuple[int, float]]  # (step, held-out loss in nats per character)
+Curve = Sequence[tuple[int, float]]  # (step, held-out loss in nats per token)
 
 
-def draw_ladder(curves: Mapping[str, Curve], baselines: Mapping[str, float]) -> Image.Image:
-    """The held-out loss of each rung over its steps, and the last of them as stairs, with baselines as flat lines.
+def draw_ladder(curves: Mapping[str, Curve], baselines: Mapping[str, float], unit: str = "character") -> Image.Image:
+    """Draws the held-out loss of each rung over its steps, and the last as stairs, with baselines as flat lines.
 
     Args:
         curves: by the rung's label, in order.
-        baselines: nats per character, by name.
+        baselines: nats per token, by name.
+        unit: what a token is called.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -36,7 +37,7 @@ def draw_ladder(curves: Mapping[str, Curve], baselines: Mapping[str, float]) -> 
             ha="right", fontsize=9, color="0.25",
         )  # fmt: skip
     over_time.set_xlabel("training step")
-    over_time.set_ylabel("held-out loss (nats per character)")
+    over_time.set_ylabel(f"held-out loss (nats per {unit})")
     over_time.legend(fontsize=9, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.14), frameon=False)
     ends = [curve[-1][1] for curve in curves.values()]
     stairs.vlines([i + 0.5 for i in range(len(ends) - 1)], ends[:-1], ends[1:], color="0.6", linewidth=1, zorder=0)

@@ -99,10 +99,11 @@ def surprisal(found: Findings) -> str:
         said = escape(f"{visible(piece.text)}  {piece.nats:.2f} nats; expected {guesses}")
         colour = f"h{strength(piece.nats)}"
         spans.append(f'<b class="{colour}" data-g="{said}" title="{said}">{shown(piece.text)}</b>')
+    length = sum(len(piece.text) for piece in found.pieces)
     bounds = ["0", *(f"{step:g}" for step in STEPS)]
     legend = "".join(f'<b class="h{i}">{low}</b>' for i, low in enumerate(bounds))
     return (
-        f"<h2>What surprised it</h2>\n<p>The beginning of the held-out text, {len(found.pieces):,} pieces: the "
+        f"<h2>What surprised it</h2>\n<p>The beginning of the held-out text, {length:,} characters: the "
         f"stronger the colour, the less likely the network had thought the {found.unit}. Point at one, or tap it, for "
         f'its five best guesses.</p><p class="legend">nats, from {legend}</p>\n<div class="reader">'
         f'<div class="text" id="read">{"".join(spans)}</div><div id="guess">point at a {found.unit}</div></div>'

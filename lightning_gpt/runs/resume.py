@@ -131,7 +131,7 @@ def must_be_the_optimizer(groups: Iterable[Mapping[str, Any]], checkpoint: Mappi
         rates = len(checkpoint["lr_schedulers"][0]["base_lrs"])
     except (KeyError, IndexError, TypeError, AttributeError):
         raise UserError(
-            "the checkpoint has no state of an optimizer: a run can be begun from it, not gone on with"
+            "the checkpoint has weights only, no optimizer's state to go on from: give a run's own last.ckpt"
         ) from None
     if [group.keys() | {"initial_lr"} for group in groups] != saved or rates != len(saved):
         raise UserError("the checkpoint has the state of another optimizer: leave model.optimizer as it was")

@@ -1,7 +1,7 @@
 """From text to ids and back: the `Tokenizer` contract, a file for each kind, and the table of kinds."""
 
 from lightning_gpt.tokens.characters import Characters
-from lightning_gpt.tokens.table import TOKENIZERS, of_plain, tokenizer_class
+from lightning_gpt.tokens.table import TOKENIZERS, Recipe, of_plain, tokenizer_recipe
 from lightning_gpt.tokens.tokenizer import Decoder, Tokenizer
 
-__all__ = ["TOKENIZERS", "Characters", "Decoder", "Tokenizer", "of_plain", "tokenizer_class"]
+__all__ = ["TOKENIZERS", "Characters", "Decoder", "Recipe", "Tokenizer", "of_plain", "tokenizer_recipe"]

@@ -1,26 +1,48 @@
 """The table of tokenizers, by the names that configurations and checkpoints use."""
 
 import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.tokens.characters import Characters
-from lightning_gpt.tokens.tokenizer import Tokenizer
+from lightning_gpt.tokens.tokenizer import Pieces, Tokenizer
 
 TOKENIZERS: dict[str, type[Tokenizer]] = {"characters": Characters}
 
 
-def tokenizer_class(name: str) -> type[Tokenizer]:
-    """Looks up a tokenizer by its name.
+@dataclass(frozen=True)
+class Recipe:
+    """A tokenizer that has been chosen and is yet to be made.
+
+    Attributes:
+        kind: its class.
+        key: a part of a file's name that differs for whatever would be made differently from the same text.
+        learn: makes it; see `Tokenizer.learn`.
+    """
+
+    kind: type[Tokenizer]
+    key: str
+    learn: Callable[[Pieces], Tokenizer]
+
+
+def tokenizer_recipe(name: str, vocab_size: int | None = None) -> Recipe:
+    """Looks up what a configuration has chosen.
 
     Raises:
-        UserError: there is none.
+        UserError: there is no such tokenizer, or it can't have so many tokens.
     """
+    if vocab_size is not None and vocab_size < 1:
+        raise UserError(f"data.vocab_size must be at least 1, not {vocab_size}")
     if name not in TOKENIZERS:
         near = difflib.get_close_matches(name, TOKENIZERS, n=1)
         remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(TOKENIZERS)}"
         raise UserError(f"no tokenizer {name!r}; {remedy}")
-    return TOKENIZERS[name]
+    kind = TOKENIZERS[name]
+    key = name if vocab_size is None else f"{name}.{vocab_size}"
+    return Recipe(kind, key, partial(kind.learn, vocab_size=vocab_size))
 
 
 def of_plain(plain: Any) -> Tokenizer:

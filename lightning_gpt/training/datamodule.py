@@ -9,7 +9,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning_gpt.errors import UserError
 from lightning_gpt.text import HeldOutBlocks, Tokens, TrainingBlocks, find_corpus, prepare
 from lightning_gpt.text.baselines import baselines
-from lightning_gpt.tokens import tokenizer_class
+from lightning_gpt.tokens import tokenizer_recipe
 
 
 class CharDataModule(LightningDataModule):
@@ -43,9 +43,7 @@ class CharDataModule(LightningDataModule):
         vocab_size: int | None = None,
     ) -> None:
         super().__init__()
-        tokenizer_class(tokenizer)  # complains of a name that there is not
-        if vocab_size is not None and vocab_size < 1:
-            raise UserError(f"data.vocab_size must be at least 1, not {vocab_size}")
+        tokenizer_recipe(tokenizer, vocab_size)  # complains of what there is not
         for name, value in {"block_size": block_size, "batch_size": batch_size}.items():
             if value < 1:
                 raise UserError(f"data.{name} must be at least 1, not {value}")

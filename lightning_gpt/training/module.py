@@ -66,10 +66,10 @@ class LanguageModel(LightningModule):
         self.val_perplexity = Perplexity(ignore_index=IGNORE)
         self.val_characters = MeanMetric()  # per held-out token, as `val_bytes`
         self.val_bytes = MeanMetric()
-        # (V, 2), see `Tokenizer.token_lengths`; not saved: the tokenizer is in the record
-        self.register_buffer("token_lengths", torch.empty(0, 2), persistent=False)
-        self._earlier: tuple[Origin, ...] = ()  # what the weights come from beside the text of this run
-        self._earlier_steps = 0  # of this run, on those
+        # (V, 2), see `Tokenizer.token_lengths`: int64, which no precision rounds; the record has the tokenizer
+        self.register_buffer("token_lengths", torch.empty(0, 2, dtype=torch.long), persistent=False)
+        self._earlier: tuple[Origin, ...] = ()  # provenance of the weights before the text of this run
+        self._earlier_steps = 0  # how many of this run's steps were on earlier texts
 
     # ---------------------------------------------------------------------------------------------- the network
 
@@ -152,10 +152,7 @@ class LanguageModel(LightningModule):
         elif self.record is not None:
             self.record.must_fit(self.record_of(self.net, self.data))
         device = self.trainer.strategy.root_device.type
-        self.token_lengths = torch.tensor(self.tokenizer.token_lengths, dtype=torch.float32)
-        if device != "mps":  # which has no fp64; the module itself is still on the CPU
-            for metric in (self.val_loss, self.val_characters, self.val_bytes):
-                metric.set_dtype(torch.float64)
+        self.token_lengths = torch.from_numpy(self.tokenizer.token_lengths)
         if self.compile_network and device == "cpu" and not machine.has_compiler():
             self.print("not compiled: there is no C++ compiler (g++) on this machine; the run is slower, and the same")
         elif self.compile_network and device == "mps":
@@ -200,7 +197,7 @@ class LanguageModel(LightningModule):
         return loss
 
     def on_validation_start(self) -> None:
-        """Sums in double precision, where there is one; moving the module to its device has undone that."""
+        """Sums in double precision, where there is one; set here, for moving a metric to its device undoes it."""
         if self.device.type != "mps":
             for metric in (self.val_loss, self.val_characters, self.val_bytes):
                 metric.set_dtype(torch.float64)
@@ -213,7 +210,8 @@ class LanguageModel(LightningModule):
         self.val_loss.update(loss, weight=tokens)
         self.val_perplexity.update(logits, batch[1])
         y = batch[1].flatten()
-        lengths = (self.token_lengths[y.clamp(min=0)] * (y != IGNORE)[:, None]).sum(dim=0) / tokens.clamp(min=1)  # (2,)
+        lengths = (self.token_lengths[y.clamp(min=0)] * (y != IGNORE)[:, None]).sum(dim=0)  # (2,)
+        lengths = lengths.float() / tokens.clamp(min=1)
         self.val_characters.update(lengths[0], weight=tokens)
         self.val_bytes.update(lengths[1], weight=tokens)
 

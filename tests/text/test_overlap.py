@@ -3,7 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightning_gpt.text.overlap import LONG, MOST, OverlapIndex, covered
+from lightning_gpt.text import find_corpus, overlap, prepare
+from lightning_gpt.text.overlap import LONG, MOST, OverlapIndex, covered, training_index
 
 
 def lengths_by_search(text, query):
@@ -49,3 +50,11 @@ def test_nothing_written_is_no_overlap():
 def test_a_text_too_long_is_refused():
     with pytest.raises(ValueError, match="too long"):
         OverlapIndex("a" * (MOST + 1))
+
+
+def test_a_training_text_is_indexed_unless_it_is_too_long(tmp_path, monkeypatch):
+    (tmp_path / "text.txt").write_text("to be or not to be\n" * 100)
+    tokens = prepare(find_corpus(str(tmp_path / "text.txt")), tmp_path / "prepared")
+    assert training_index(tokens).of("xx or not to be\nto be").longest == 19
+    monkeypatch.setattr(overlap, "MOST", 100)
+    assert training_index(tokens) is None

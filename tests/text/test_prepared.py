@@ -1,7 +1,7 @@
 import concurrent.futures
-import hashlib
 import json
 import multiprocessing
+import zlib
 
 import numpy as np
 import pytest
@@ -104,7 +104,7 @@ def test_ids_that_stand_for_nothing_are_found_whatever_the_card_says(tmp_path):
     prepared(tmp_path, b"hello hello")
     path, card = card_of(tmp_path)
     path.with_suffix(".ids").write_bytes(bytes([200] * 11))
-    path.write_text(json.dumps({**card, "checksum": hashlib.sha256(bytes([200] * 11)).hexdigest()}))
+    path.write_text(json.dumps({**card, "checksum": zlib.crc32(bytes([200] * 11))}))
     assert text_of(prepared(tmp_path, b"hello hello")) == "hello hello"
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_gpt import UserError
-from lightning_gpt.tokens import Characters, of_plain, tokenizer_class
+from lightning_gpt.tokens import Characters, of_plain, tokenizer_recipe
 
 SHAKESPEARE = "\n !$&',-.3:;?ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
@@ -91,8 +91,10 @@ def test_a_long_text_is_encoded_as_a_short_one():
 def test_they_can_not_be_as_many_as_one_likes():
     with pytest.raises(UserError, match=r"data.vocab_size is not for characters"):
         Characters.learn(lambda: iter(["abc"]), 5)
+    with pytest.raises(UserError, match=r"data.vocab_size must be at least 1, not 0"):
+        tokenizer_recipe("characters", 0)
 
 
 def test_a_name_that_there_is_not():
     with pytest.raises(UserError, match="no tokenizer 'charaters'; did you mean characters"):
-        tokenizer_class("charaters")
+        tokenizer_recipe("charaters")

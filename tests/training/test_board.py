@@ -3,7 +3,7 @@ from markdown import markdown
 
 from lightning_gpt import UserError
 from lightning_gpt.training import SampleText
-from lightning_gpt.training.board import as_markdown
+from lightning_gpt.training.board import as_markdown, charts
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,9 @@ def test_tensorboard_shows_the_text_as_it_is(text):
 def test_bad_options_are_told_at_once():
     with pytest.raises(UserError, match="temperature"):
         SampleText(temperature=-1)
+
+
+def test_the_loss_comes_first_and_names_its_unit():
+    for unit in ("character", "token"):
+        first, *others = charts(unit)
+        assert first == f"loss, in nats per {unit}" and "bits of held-out text" in others

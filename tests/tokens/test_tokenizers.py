@@ -201,6 +201,19 @@ def test_it_is_prepared_once_for_a_split(here, kind):
     assert len(list((here / "prepared").iterdir())) == 4
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["--data.tokenizer=byts"], "no tokenizer 'byts'; there are characters"),
+        (["--data.vocab_size=0"], "data.vocab_size must be at least 1, not 0"),
+        (["--data.vocab_size=512"], "data.vocab_size is not for characters"),
+    ],
+)
+def test_what_there_is_not_is_refused_before_a_run_is_made(here, capsys, given, says):
+    assert main(["fit", "--data.corpus=text.txt", *TINY, *given]) == 2
+    assert says in capsys.readouterr().err and not (here / "runs").exists()
+
+
 def test_streamed_bytes_wait_for_their_character():
     decoder = Bytes().decoder()
     assert [decoder.feed(byte) for byte in "aé月".encode()] == ["a", "", "é", "", "", "月"]
