@@ -1,4 +1,4 @@
-"""From Python a fit is the command's own: same checks, same folder, same files, same weights; a notebook can hold it."""
+"""From Python a fit is the command's own: same checks, folder, files and weights; a notebook can hold it."""
 
 import os
 import signal
@@ -179,12 +179,12 @@ def test_a_loaded_module_refuses_another_text(here):
     (here / "other.txt").write_text("0123456789\n" * 300)
     model = LanguageModel.load_from_checkpoint(run.best)
     alone = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
-    with pytest.raises(UserError, match="knows 35 characters of text.txt, not the 11 of other.txt"):
+    with pytest.raises(UserError, match=r"knows 35 characters of text\.txt, not the 11 of other\.txt"):
         Trainer(**alone).validate(model, CharDataModule("other.txt", block_size=16), verbose=False)
 
 
 def test_what_is_no_checkpoint(here):
-    with pytest.raises(UserError, match="no checkpoint at none.ckpt"):
+    with pytest.raises(UserError, match=r"no checkpoint at none\.ckpt"):
         LanguageModel.load_from_checkpoint("none.ckpt")
 
 
