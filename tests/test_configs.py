@@ -10,7 +10,7 @@ from lightning_gpt.launch.configuration import configure
 from lightning_gpt.launch.preparation import prepare
 from lightning_gpt.training import LanguageModel
 
-CONFIGS = sorted(p for p in (ROOT / "configs").rglob("*.yaml") if p.name != "base.yaml")
+CONFIGS = sorted(p for p in (ROOT / "configs").rglob("*.yaml") if "base" not in (p.stem, p.parent.name))
 
 
 def prepared(*args):
@@ -20,8 +20,7 @@ def prepared(*args):
 
 
 def parsed(config: Path, *more):
-    base = config.with_name("gpu.yaml" if config.stem == "cluster" else "base.yaml")
-    files = [base, config] if base.exists() else [config]
+    files = [config.with_name("gpu.yaml"), config] if config.stem == "cluster" else [config]
     return prepared(*(f"--config={f}" for f in files), *more)
 
 

@@ -67,7 +67,7 @@ def ladder(
 
     Args:
         rungs: Which: 3, or 3-5, or 1,3-5.
-        configs: Folder of base.yaml and a file a rung.
+        configs: Folder of a recipe a rung.
         seeds: Seeds to train each rung with, as 1337,1338,1339: the table then has the spread of their losses.
         runs_dir: Folder of all runs.
         fit_options: Any other option is given to every rung's fit, such as --trainer.max_steps 500.
@@ -121,8 +121,8 @@ def rung_config(configs: Path, number: int) -> Path:
         UserError: there is none.
     """
     found = sorted(configs.glob(f"{number}-*.yaml"))
-    if not found or not (configs / "base.yaml").is_file():
-        raise UserError(f"{configs}/ has no base.yaml and {number}-*.yaml: name the ladder's folder by --configs")
+    if not found:
+        raise UserError(f"{configs}/ has no {number}-*.yaml: name the ladder's folder by --configs")
     return found[0]
 
 
@@ -141,9 +141,8 @@ def train_rung(number: int, config: Path, folder: Path, seed: int, further: bool
         UserError: an option that is wrong, or that leaves nothing to make a table of.
     """
     name = f"{config.stem}-seed{seed}" if further else config.stem
-    recipe = [f"--config={config.with_name('base.yaml')}", f"--config={config}"]
     own = [f"--runs_dir={folder}", f"--name={name}", f"--seed_everything={seed}"]
-    configuration = configure("fit", [*recipe, *fit_options, *own], command())
+    configuration = configure("fit", [f"--config={config}", *fit_options, *own], command())
     trainer = configuration.config.trainer
     if trainer.logger is not None or trainer.enable_checkpointing is False:
         raise UserError("the ladder reads its runs' folders: leave trainer.logger and enable_checkpointing as they are")

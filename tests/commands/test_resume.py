@@ -128,7 +128,7 @@ def test_a_run_goes_on_where_it_lies_and_keeps_its_best(interrupted, shell, way)
     best = torch.load(folder / "checkpoints/best.ckpt", weights_only=True)
     assert best["global_step"] == before and Run(folder).result.best.step == before
     assert Run(folder).result.steps == 40
-    versions = [path for path in (shell.folder / "runs").rglob("version_*")]
+    versions = list((shell.folder / "runs").rglob("version_*"))
     assert versions == ([folder] if way == "another path" else [])
 
 
