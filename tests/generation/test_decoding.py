@@ -127,22 +127,22 @@ def test_rows_are_written_together(gpt):
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "says"),
     [
-        {"max_new_tokens": -1},
-        {"temperature": -0.1},
-        {"temperature": float("nan")},
-        {"temperature": float("inf")},
-        {"top_k": 0},
-        {"top_p": 0.0},
-        {"top_p": 1.1},
-        {"stop": ""},
-        {"prompt": ""},
-        {"prompt": "Z"},
+        ({"max_new_tokens": -1}, "max_new_tokens must be at least 0, not -1"),
+        ({"temperature": -0.1}, r"temperature must be 0 \(greedy\) or above, not -0.1"),
+        ({"temperature": float("nan")}, "temperature must be .*, not nan"),
+        ({"temperature": float("inf")}, "temperature must be .*, not inf"),
+        ({"top_k": 0}, "top_k must be at least 1, not 0"),
+        ({"top_p": 0.0}, "top_p must be above 0 and at most 1, not 0.0"),
+        ({"top_p": 1.1}, "top_p must be above 0 and at most 1, not 1.1"),
+        ({"stop": ""}, "stop must not be empty"),
+        ({"prompt": ""}, "give at least one character"),
+        ({"prompt": "Z"}, r"'Z' \(U\+005A\) at position 0"),
     ],
 )
-def test_bad_options(gpt, options):
-    with pytest.raises(UserError):
+def test_bad_options(gpt, options, says):
+    with pytest.raises(UserError, match=says):
         gpt.generate(**{"prompt": "a", "seed": 1, **options})
 
 

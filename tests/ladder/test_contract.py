@@ -69,13 +69,16 @@ def test_one_batch_is_learned_by_heart(network):
     if network is Bigram:  # it can learn only what follows a character always
         ids = torch.arange(T + 1).repeat(4, 1)
     optimizer = torch.optim.AdamW(net.parameters(), lr=3e-2 if network is Bigram else 3e-3)
+    # one head has one average to spell nine characters with; more of them have no trouble
+    low = 0.3 if network is OneHead else 0.1
     for _ in range(600):
         loss = F.cross_entropy(net(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten())
+        if loss.item() < low:
+            return
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    # one head has one average to spell nine characters with; more of them have no trouble
-    assert loss.item() < (0.3 if network is OneHead else 0.1)
+    pytest.fail(f"after 600 steps the loss is still {loss.item():.2f}")
 
 
 @every_network
