@@ -34,7 +34,7 @@ class Budget:
 
     def pytest_runtest_logreport(self, report):
         if not any(mark in report.keywords for mark in DEAR):
-            cpu = dict(report.user_properties)["cpu"]
+            cpu = dict(report.user_properties).get("cpu", 0.0)  # none of a worker that died
             self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + cpu
 
     def excesses(self):

@@ -73,6 +73,7 @@ def restored():
 @pytest.fixture(autouse=True)
 def _restored():
     with restored():
+        os.environ.pop("COLUMNS", None)  # xdist's: lines are as wide as they are in a pipe
         yield
 
 
@@ -94,15 +95,16 @@ class Shell:
         self.folder = folder
 
     def environment(self, **more):
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("LIGHTNING_GPT", "SLURM", "PL_"))}
-        return {**kept, "PYTHONPATH": str(ROOT), "CUDA_VISIBLE_DEVICES": "", **more}
+        others = ("LIGHTNING_GPT", "SLURM", "PL_", "COLUMNS")
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(others)}
+        return {**kept, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", "CUDA_VISIBLE_DEVICES": "", **more}
 
     def __call__(self, *args, stdin="", status=0, **more):
         """In this process."""
         out, err, args = Stream(), Stream(), [str(arg) for arg in args]
-        with restored(), redirect_stdout(out), redirect_stderr(err), mock.patch.object(sys, "stdin", Stream(stdin)):
-            os.environ.clear()
-            os.environ.update(self.environment(**more))
+        environment = mock.patch.dict(os.environ, self.environment(**more), clear=True)
+        typed = mock.patch.object(sys, "stdin", Stream(stdin))
+        with restored(), environment, typed, redirect_stdout(out), redirect_stderr(err):
             os.chdir(self.folder)
             sys.argv = [str(ROOT / "lightning_gpt" / "__main__.py"), *args]
             try:

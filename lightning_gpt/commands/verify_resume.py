@@ -60,7 +60,7 @@ def verify_resume(steps: int = 200, kills: int = 5, seed: int = 1337, fit_option
             if begun:
                 wait_until(process, lambda: False, dice.uniform(0, 2 * seconds / kills))
             if begun and in_writing:
-                wait_until(process, lambda: any(killed.glob("*/checkpoints/.*.part")), 30)
+                wait_until(process, lambda: any(killed.glob("*/checkpoints/.*.part")), 30, every=0.0005)
             if process.poll() is not None:
                 finish(process)
                 print(f"  the run was over before kill {number}: give more --steps")
@@ -96,13 +96,13 @@ def begins(home: Path) -> bool:
     return any(home.glob("*/events*"))
 
 
-def wait_until(process: "subprocess.Popen[str]", condition: Any, seconds: float) -> bool:
-    """Whether the condition came true while the process ran, within the time."""
+def wait_until(process: "subprocess.Popen[str]", condition: Any, seconds: float, every: float = 0.01) -> bool:
+    """Whether the condition came true while the process ran, within the time; looked at again after `every` seconds."""
     end = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < end:
         if condition():
             return True
-        time.sleep(0.0005)
+        time.sleep(every)
     return False
 
 

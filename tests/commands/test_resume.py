@@ -3,6 +3,9 @@
 import os
 import re
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +14,7 @@ from conftest import TINY
 from lightning_gpt.cli import main
 from lightning_gpt.files import held
 from lightning_gpt.launch.configuration import GO_ON_FROM
-from lightning_gpt.runs import Run
+from lightning_gpt.runs import Run, new_version
 from lightning_gpt.runs.resume import unfinished
 
 FIT = ["fit", "--data.corpus=text.txt", *TINY, "--resume=auto"]
@@ -139,11 +142,17 @@ def test_two_runs_do_not_write_to_one_folder(interrupted, capsys):
     assert "is being written to by another run" in capsys.readouterr().err
 
 
-def test_two_runs_started_at_once_have_two_folders(shell):
-    recipe = ["fit", "--data.corpus=text.txt", *TINY]
-    both = [shell.start(*recipe), shell.start(*recipe)]
-    for process in both:
-        _, err = process.communicate(timeout=120)
-        assert process.returncode == 0, err
-    for version in ("version_0", "version_1"):
-        assert (shell.folder / "runs/gpt" / version / "checkpoints/last.ckpt").is_file()
+def test_two_runs_started_at_once_have_two_folders(tmp_path, monkeypatch):
+    """Both have seen that nothing is taken before either takes its folder."""
+    both, look = threading.Barrier(2), Path.glob
+
+    def look_together(self, pattern):
+        found = list(look(self, pattern))
+        if not found:
+            both.wait(timeout=60)
+        return found
+
+    monkeypatch.setattr(Path, "glob", look_together)
+    with ThreadPoolExecutor(2) as pool:
+        taken = set(pool.map(new_version, [tmp_path / "gpt"] * 2))
+    assert taken == {tmp_path / "gpt" / "version_0", tmp_path / "gpt" / "version_1"}
