@@ -34,11 +34,12 @@ GO_ON_FROM = "LIGHTNING_GPT_GO_ON_FROM"  # the answer to --resume ask, for furth
 class WholeConfig(SaveConfigCallback):
     """Writes config.yaml into the run's folder, whole or not at all."""
 
-    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Replaces the file; Lightning calls this on rank 0 when the run is set up."""
-        assert trainer.log_dir is not None
-        with replacing(Path(trainer.log_dir) / FILE) as file:
-            file.write(self.parser.dump(self.config, skip_unset=False).encode())
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Replaces the file, on rank 0."""
+        folder = trainer.log_dir  # asked of all ranks, or the first one waits for the others
+        if trainer.is_global_zero and folder is not None:
+            with replacing(Path(folder) / FILE) as file:
+                file.write(self.parser.dump(self.config, skip_unset=False).encode())
 
 
 class Configuration(LightningCLI):
@@ -73,7 +74,6 @@ class Configuration(LightningCLI):
                 run=False,
                 args=args,
                 save_config_callback=WholeConfig,
-                save_config_kwargs={"save_to_log_dir": False},
                 trainer_defaults=TRAINER_DEFAULTS,
                 seed_everything_default=1337,
                 parser_kwargs={"exit_on_error": False, "prog": f"lightning-gpt {stage}"},

@@ -172,7 +172,7 @@ def _make(prepared: Prepared, callbacks: Sequence[Callback], keeps_nothing: bool
     bar = [] if keeps_nothing else progress_bar(given.enable_progress_bar)
     further += bar
     options["enable_progress_bar"] = bool(bar)
-    if not prepared.has_folder:
+    if stage != "fit" or given.logger is False or keeps_nothing:
         configuration.save_config_callback = None
     try:
         with quiet("lightning.pytorch.utilities.rank_zero"):  # the run's card says what is used

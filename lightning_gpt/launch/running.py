@@ -42,6 +42,7 @@ def run(prepared: Prepared) -> Run | None:
     model, data, trainer = prepared.made()
     configuration = prepared.configuration
     stage, config = configuration.stage, configuration.config
+    folder: Path | None = None
     with ExitStack() as stack:
         stack.enter_context(signals_as_before())
         stack.enter_context(quiet("lightning.pytorch.utilities.rank_zero"))
@@ -71,12 +72,11 @@ def run(prepared: Prepared) -> Run | None:
     if stage == "predict" and predicted:  # a tensor (B, T) of nats for each batch
         total, targets = sum(batch.sum().item() for batch in predicted), len(data.val_ids) - 1
         print(f"{targets:,} held-out {data.tokens.tokenizer.unit}s, {total / targets:.4f} nats each")
-    if not prepared.has_folder:
+    if folder is None:
         return None
-    assert trainer.log_dir is not None
     if trainer.is_global_zero:
         _say_what_came_of_it(prepared)
-    return Run(trainer.log_dir)
+    return Run(folder)
 
 
 def _logger(prepared: Prepared) -> Board:

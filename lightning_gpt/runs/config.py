@@ -20,7 +20,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """
     try:
         if path.stat().st_size > LARGEST:
-            raise UserError(f"{path} is no configuration: it has more than {LARGEST // 1_000_000} MB")
+            raise ValueError(f"it has more than {LARGEST // 1_000_000} MB")
         config = _plain(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise UserError(f"the configuration {path} does not exist") from error
@@ -64,7 +64,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return f" (byte {error.start} is not UTF-8)"
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or (str(error) if isinstance(error, yaml.YAMLError) else "")
+    problem = getattr(error, "problem", None) or error
     line = f"line {mark.line + 1}" if mark else ""
     said = ", ".join(part for part in (line, " ".join(str(problem).split())[:80]) if part)
     return f" ({said})" if said else ""

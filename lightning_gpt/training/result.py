@@ -61,9 +61,11 @@ class ResultFile(Callback):
         self._write(trainer, pl_module, finished=True)
 
     def _write(self, trainer: Trainer, module: LightningModule, finished: bool = False) -> None:
-        if not trainer.is_global_zero or not trainer.loggers or trainer.log_dir is None:
+        if not trainer.loggers:
             return
-        folder = Path(trainer.log_dir)
+        folder = Path(trainer.log_dir or "")  # asked of all ranks, or the first one waits for the others
+        if not trainer.is_global_zero:
+            return
         saved = {name: f"checkpoints/{name}.ckpt" for name in ("best", "last")}
         Result(
             finished=finished,
