@@ -1,5 +1,6 @@
 """A user's mistake: one line that names it and the remedy, exit status 2, no traceback, nothing written."""
 
+import re
 import resource
 
 import pytest
@@ -43,20 +44,23 @@ def here(shell, monkeypatch):
         (["--trainer.max_stps=3"], "did you mean trainer.max_steps?"),
         (["--trainer.max_steps=many"], "trainer.max_steps"),
         (["--model.network.n_lyer=3"], "no option n_lyer; did you mean n_layer?"),
-        (["--model.network=GTP"], "GTP"),
+        (["--model.network=GTP"], "there is no network GTP; did you mean GPT?"),
         (["--model.network.n_embd=15"], "n_embd 15 is not divisible by n_head 2"),
         (["--model.network.dropout=1.5"], "dropout must be in [0, 1)"),
         (["--model.schedule.decay=cubic"], "cubic"),
         (["--trainer.precision=16-mixed"], "needs a GPU"),
-        (["--trainer.precision=17"], "17"),
+        (["--trainer.precision=17"], "bf16-mixed, 32-true, 64-true, bf16 or null, not '17'"),
         (["--trainer.accelerator=gpu"], "No supported gpu backend found"),
-        (["--trainer.accelerator=abacus"], "abacus"),
+        (
+            ["--trainer.accelerator=abacus"],
+            "there is no trainer.accelerator 'abacus'; there are auto, gpu, mps, cpu, cuda, tpu",
+        ),
         (["--sample.temperature=-1"], "temperature must be 0"),
         (["--model.optimizer.lrr=1"], "no option lrr; did you mean lr?"),
         (["--trainer.limit_train_batches=5"], "set --trainer.max_steps"),
         (["--trainer.accumulate_grad_batches=3"], "must be a multiple of accumulate_grad_batches 3"),
         (["--config=none.yaml"], "does not exist"),
-        (["--config=broken.yaml"], "Problems parsing config"),
+        (["--config=broken.yaml"], "broken.yaml can't be read as a configuration (line 1, "),
         (["--config=unknown.yaml"], "no option trainer.max_stps; did you mean trainer.max_steps?"),
         (["--data.corpus=folder"], "no .txt file in the folder"),
         (["--data.corpus=binary.txt"], "is not UTF-8 text"),
@@ -75,16 +79,19 @@ def here(shell, monkeypatch):
         (["--model.network=ModernGPT", "--model.network.conv_width=99"], "conv_width must be"),
         (["--model.network=Ensemble", "--model.network.n_member=9"], "data.batch_size must be at least n_member 9"),
         (["--model.network.n_head=0"], "n_head must be a whole number"),
-        (["--model.network.vocab_size=9"], "vocab_size"),
-        (["--model.optimizer=SGD"], "SGD"),
-        (["--model.optimizer.lr=-1"], "lr"),
+        (["--model.network.vocab_size=9"], "can't be chosen: it is the text's own number of characters"),
+        (["--model.optimizer=SGD"], "there is no optimizer SGD; there are AdamW, Muon"),
+        (["--model.optimizer.lr=-1"], "model.optimizer.lr must be at least 0, not -1"),
         (["--model.schedule.warmup_steps=-3"], "warmup_steps"),
         (["--model.schedule.decay=cosine", "--trainer.max_steps=-1"], "needs --trainer.max_steps"),
-        (["--trainer.strategy=abacus"], "abacus"),
+        (
+            ["--trainer.strategy=abacus"],
+            "there is no trainer.strategy 'abacus'; there are auto, ddp, deepspeed, fsdp, xla",
+        ),
         (["--trainer.devices=0"], "devices"),
         (["--trainer.gradient_clip_val=-1"], "gradient_clip_val"),
         (["--seed_everything=x"], "seed_everything"),
-        (["--config=text.txt"], "Problems parsing config"),
+        (["--config=text.txt"], "text.txt can't be read as a configuration (line 2, "),
         (["--ckpt_path=folder"], "no checkpoint at folder"),
         (["--ckpt_path=none.ckpt"], "no checkpoint at none.ckpt"),
         (["--ckpt_path=best"], "no run below runs/ has a checkpoint yet"),
@@ -125,7 +132,7 @@ def test_the_corpus_out_of_reach_and_no_stand_in(here, capsys, monkeypatch):
         (["generate", "--top_p=1.5"], "top_p"),
         (["generate", "--num_samples=0"], "num_samples"),
         (["generate", "--stop="], "stop must not be empty"),
-        (["validate", "--ckpt_path"], "expected one argument"),
+        (["validate", "--ckpt_path"], "--ckpt_path needs a value"),
         (["generate", "--max_new_tokens=few"], "max_new_tokens"),
         (["generate", "--promt=x"], "promt"),
         (["generate", "--prompt=@none.txt"], "can't read the prompt @none.txt"),
@@ -182,9 +189,12 @@ def test_bad_checkpoints(trained, here, capsys):
             assert says in refused(capsys, *FIT, f"--ckpt_path={name}.ckpt"), name
 
 
-def test_a_checkpoint_without_its_run_needs_a_config(trained, here, capsys):
+def test_a_checkpoint_without_its_run_needs_only_its_text(trained, here, capsys):
     (here / "moved.ckpt").write_bytes(trained.best.read_bytes())
-    assert "give it by --config" in refused(capsys, "validate", "--ckpt_path=moved.ckpt")
+    assert main(["validate", "--ckpt_path=moved.ckpt"]) == 0
+    assert re.search(r"best val/loss ([\d.]+)", trained.log.stdout)[1] in capsys.readouterr().out
+    (here / "text.txt").unlink()
+    assert "no corpus 'text.txt'" in refused(capsys, "validate", "--ckpt_path=moved.ckpt")
 
 
 def test_another_network_or_vocabulary_than_the_checkpoints(trained, here, capsys):

@@ -8,6 +8,11 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from lightning.pytorch.accelerators import AcceleratorRegistry
+from lightning.pytorch.strategies import StrategyRegistry
+
+from lightning_gpt.errors import nearest
+
 ENDLESS = "blocks are drawn without end, so there are no epochs"
 
 # options that have one meaning here: the values that are it, and why there is no other
@@ -62,6 +67,9 @@ def is_duration(value: Any) -> bool:
     return not isinstance(value, str) or bool(re.fullmatch(r"\d+:\d\d:\d\d:\d\d", value))
 
 
+ACCELERATORS = ("auto", "gpu", *AcceleratorRegistry.available_accelerators())
+STRATEGIES = ("auto", *StrategyRegistry.available_strategies())
+
 # what an option's value must be, and how that is said
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_steps": (lambda steps: steps == -1 or steps >= 1, "at least 1, or -1 for no end"),
@@ -101,6 +109,12 @@ def trainer_problems(options: Mapping[str, Any]) -> list[str]:
         for name, (holds, said) in RANGES.items()
         if name in options and not holds(options[name])
     ]
+    for name, known in (("accelerator", ACCELERATORS), ("strategy", STRATEGIES)):
+        value = options.get(name)
+        if isinstance(value, str) and value not in known:
+            hint = nearest(value, known)
+            remedy = f"did you mean {hint}?" if hint else f"there are {', '.join(x for x in known if '_' not in x)}"
+            found.append(f"there is no trainer.{name} {value!r}; {remedy}")
     every, accumulate = options.get("val_check_interval"), options.get("accumulate_grad_batches", 1)
     if not found and isinstance(every, int) and every % accumulate:
         found.append(

@@ -89,10 +89,11 @@ def prepare(
 
 
 def _choose_precision(prepared: Prepared) -> None:
-    """Leaves to the machine what the configuration leaves open."""
+    """Chooses a fit's precision by the machine, if it was left open; a loss that is only measured is exact."""
     options = prepared.configuration.config.trainer
     if options.precision is None:
-        options.precision = best_precision(options.accelerator)
+        fits = prepared.configuration.stage == "fit"
+        options.precision = best_precision(options.accelerator) if fits else "32-true"
     elif str(options.precision).startswith("16") and not on_gpu(options.accelerator):
         prepared.problems.append(
             f"--trainer.precision {options.precision} needs a GPU, and this run is on the CPU: "
@@ -104,7 +105,7 @@ def _find_value_problems(prepared: Prepared) -> None:
     """Tries each part by itself, so that no fault hides another."""
     config, problems = prepared.configuration.config, prepared.problems
     problems += trainer_problems(config.trainer)
-    if (config.save_every_n_steps or 1) < 1:
+    if config.save_every_n_steps is not None and config.save_every_n_steps < 1:
         problems.append(f"--save_every_n_steps must be at least 1, not {config.save_every_n_steps}")
     with collecting(problems):
         SampleText(**config.sample)

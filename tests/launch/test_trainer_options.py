@@ -12,8 +12,11 @@ FIT = ["fit", "--data.corpus=text.txt", *TINY, "--trainer.max_steps=4", "--train
 
 # values that work, and values that are refused with these words
 TRIED = {
-    "accelerator": (["auto", "cpu"], {"abacus": "abacus", "gpu": "No supported gpu backend found"}),
-    "strategy": (["auto"], {"abacus": "abacus", "": "strategy"}),
+    "accelerator": (
+        ["auto", "cpu"],
+        {"abacus": "there are auto, gpu, mps", "cup": "did you mean cpu?", "gpu": "No supported gpu backend found"},
+    ),
+    "strategy": (["auto"], {"abacus": "there are auto, ddp", "dpp": "did you mean ddp?", "": "there are auto"}),
     "devices": (
         ["1", "auto"],
         {"[0]": "devices", "abc": "auto, a number of devices", "-5": "auto, a number", "0": "auto, a number"},
