@@ -215,12 +215,30 @@ def description() -> str:
     )
 
 
+def with_block(document: Path, text: str) -> str:
+    """Returns a document's text with its bench block replaced.
+
+    Raises:
+        UserError: it can't be read, or has no such block.
+    """
+    try:
+        page = document.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"can't read {document}: {error}") from error
+    before, begin, rest = page.partition("<!-- bench -->\n")
+    _, end, after = rest.partition("<!-- /bench -->")
+    if not end:
+        raise UserError(f"{document} has no lines <!-- bench --> and <!-- /bench --> to write the table between")
+    return f"{before}{begin}{text}{end}{after}"
+
+
 def bench(
     measure: str = "step,time,generation,preparation",
     rounds: int = 3,
     configs: str = "configs",
     runs_dir: str = "runs",
     data_dir: str = "data",
+    document: str | None = None,
 ) -> None:
     """Measure this project beside a plain PyTorch loop, and write the table to <runs_dir>/bench/table.md.
 
@@ -229,7 +247,9 @@ def bench(
         rounds: How often each side is measured, in turns.
         configs: The folder of the recipes.
         runs_dir: The folder of all runs.
-        data_dir: The folder that fetched and prepared texts are kept in.
+        data_dir: The folder that fetched and prepared texts are saved in.
+        document: A Markdown file, as docs/results.md, whose block between <!-- bench --> and <!-- /bench --> the table
+            replaces.
     """
     chosen = measure.split(",")
     for name in chosen:
@@ -237,6 +257,8 @@ def bench(
             raise UserError(f"--measure takes {', '.join(MEASUREMENTS)}, not {name!r}")
     if rounds < 1:
         raise UserError(f"--rounds must be at least 1, not {rounds}")
+    if document is not None:
+        with_block(Path(document), "")  # complains before anything is measured
     folder = Path(runs_dir) / "bench"
     it = Bench(folder, Path(configs), Path(data_dir), rounds)
     text = io.StringIO()
@@ -249,4 +271,9 @@ def bench(
             print(row, flush=True)
     with replacing(folder / "table.md") as file:
         file.write(text.getvalue().encode())
-    print(f"\nkept in {folder / 'table.md'}")
+    print(f"\nsaved in {folder / 'table.md'}")
+    if document is not None:
+        command = f'make bench ARGS="--measure {measure} --rounds {rounds} --document {document}"'
+        page = with_block(Path(document), f"`{command}` on {text.getvalue()}")
+        with replacing(document) as file:
+            file.write(page.encode())

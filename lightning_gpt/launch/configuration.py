@@ -93,8 +93,7 @@ class Configuration(LightningCLI):
                 raise UserError(f"{self.stage} needs a checkpoint: --ckpt_path best, last, or a path to a .ckpt file")
             return
         self.begin_from(find_checkpoint(checkpoint, value.get("runs_dir", "runs")))
-        configured = any(option.source for option in given) or any(word.startswith("--config") for word in args)
-        if not configured:
+        if not any(word.partition("=")[0] in ("-c", "--config") for word in args):
             assert self.saved is not None and self.checkpoint is not None
             self.found = found_beside(self.checkpoint, self.saved)
 
@@ -230,14 +229,12 @@ class Configuration(LightningCLI):
         """Names the option that jsonargparse refused: the one that it refuses alone, too."""
         least = ["--model.network=GPT"]
         for option in options.given_options(args):
-            if option.name == "model.network" and option.value in ("", "null", None):
-                continue
             try:
                 parser.parse_args([*least, f"--{option.name}={options.typed(option.value)}"])
             except (ArgumentError, jsonargparse.ArgumentError):
                 return f"{option} does not take {option.value!r}: see lightning-gpt {self.stage} --help"
         if not any(option.name.startswith("model") for option in options.given_options(args)):
-            return "which network? give a recipe, --config configs/cpu.yaml, or a rung, --model.network GPT"
+            return options.WHICH_NETWORK
         return f"the options do not go together: see lightning-gpt {self.stage} --help"
 
 

@@ -36,6 +36,7 @@ LINKED = {  # options of classes that other options give
     "model.network.vocab_size": "it is the text's own number of characters",
     "model.network.block_size": "--data.block_size gives it",
 }
+WHICH_NETWORK = "which network? give a recipe, --config configs/cpu.yaml, or a rung, --model.network GPT"
 ASIDE = ("help", "print_config")  # options that ask for something else than a run
 
 
@@ -183,8 +184,10 @@ def _chosen(option: Given) -> tuple[str | None, str | None]:
     value = option.value
     if isinstance(value, str) and (value in choices or value.rpartition(".")[2] in choices):
         return value.rpartition(".")[2], None
-    if isinstance(value, str) and (any(mark in value for mark in "./{") or value == "null"):
+    if isinstance(value, str) and any(mark in value for mark in "./{"):
         return None, None  # a class path, a file or a mapping of the user's own
+    if option.name == "model.network" and value in (None, "", "null"):
+        return None, WHICH_NETWORK
     hint = nearest(str(value), choices)
     remedy = f"did you mean {hint}?" if hint else f"there are {', '.join(choices)}"
     where = f"{option.source}: " if option.source else ""

@@ -15,7 +15,7 @@ from lightning_gpt.launch.options import CHOICES
 from lightning_gpt.launch.program import version
 from lightning_gpt.machine import best_precision, keep_freed_memory, on_gpu
 from lightning_gpt.model import Record
-from lightning_gpt.runs.resume import must_be_the_text
+from lightning_gpt.runs.resume import goes_on_in, must_be_the_text, steps_done
 from lightning_gpt.text import HeldOutBlocks, find_corpus
 from lightning_gpt.training import (
     CharDataModule,
@@ -192,7 +192,22 @@ def _make(prepared: Prepared, callbacks: Sequence[Callback], keeps_nothing: bool
         must_be_the_text(data.corpus, then.sha256 if then else "", now, "--resume never to begin anew")
     if prepared.has_folder:
         configuration.dump()  # so that it can be saved
+    if stage == "fit":
+        _must_have_a_step_left(configuration)
     prepared.model, prepared.trainer = model, trainer
+
+
+def _must_have_a_step_left(configuration: Configuration) -> None:
+    """Refuses a new run that would be over before its first step; a run that goes on may just end.
+
+    Raises:
+        UserError: it would.
+    """
+    checkpoint, saved, most = configuration.checkpoint, configuration.saved, configuration.config.trainer.max_steps
+    if checkpoint is None or saved is None or goes_on_in(checkpoint, configuration.home) is not None:
+        return
+    if (done := steps_done(saved, checkpoint)) >= most > 0:
+        raise UserError(f"{checkpoint} has done {done:,} steps already: raise --trainer.max_steps above that")
 
 
 def _must_hold_a_batch(trainer: Trainer, data: CharDataModule, stage: Stage) -> None:
