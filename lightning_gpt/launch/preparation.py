@@ -151,50 +151,68 @@ def _text(configuration: Configuration) -> CharDataModule:
 
 
 def _make(prepared: Prepared, callbacks: Sequence[Callback], keeps_nothing: bool) -> None:
-    """Makes the run's parts.
+    """Makes network and Trainer, and checks what only the parts together can tell.
 
     Raises:
-        UserError: what only the parts together can tell.
+        UserError: a class of the user's own, the machine or Lightning refuses an option; or the parts do not fit.
     """
-    configuration = prepared.configuration
-    config, stage = configuration.config, configuration.stage
-    configuration.config_init = made = configuration.parser.instantiate(config)
-    given = made.trainer
-    further = [*as_list(given.callbacks), *callbacks, SafeCheckpoints()]
-    options: dict[str, Any] = {"enable_checkpointing": False, "logger": False}
-    if stage == "fit" and not keeps_nothing:
-        saves = given.logger is not False and given.enable_checkpointing is not False
-        further += displays(configuration.command, version())
-        further += savers(made.save_every_n_steps) if saves else []
-        prepared.has_folder = given.logger in (None, True)
-        options = {} if saves else {"enable_checkpointing": False}
-        if prepared.has_folder:
-            options["logger"] = False  # until the run has its folder
-    bar = [] if keeps_nothing else progress_bar(given.enable_progress_bar)
-    further += bar
-    options["enable_progress_bar"] = bool(bar)
-    if stage != "fit" or given.logger is False or keeps_nothing:
-        configuration.save_config_callback = None
-    try:
-        with quiet("lightning.pytorch.utilities.rank_zero"):  # the run's card says what is used
-            trainer = configuration.instantiate_trainer(callbacks=further, **options)
-    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
-        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
-    if keeps_nothing:
-        trainer.callbacks = list(callbacks)  # type: ignore[attr-defined]
-    model, data = made.model, prepared.datamodule
+    configuration, data = prepared.configuration, prepared.datamodule
+    stage = configuration.stage
     assert data is not None
+    try:
+        configuration.config_init = made = configuration.parser.instantiate(configuration.config)
+        with quiet("lightning.pytorch.utilities.rank_zero"):  # the run's card says what is used
+            trainer = _trainer(prepared, callbacks, keeps_nothing)
+    except UserError:
+        raise
+    except (MisconfigurationException, ImportError, AttributeError, ValueError, TypeError, RuntimeError) as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     _must_hold_a_batch(trainer, data, stage)
-    model.check(data, configuration.saved, configuration.checkpoint or "", fit=stage == "fit")
-    if configuration.saved is not None and stage == "fit" and config.resume != "never":
-        then = Record.of(configuration.saved, configuration.checkpoint or "").corpus
-        now = data.tokens.sha256
-        must_be_the_text(data.corpus, then.sha256 if then else "", now, "--resume never to begin anew")
+    made.model.check(data, configuration.saved, configuration.checkpoint or "", fit=stage == "fit")
+    if stage == "fit":
+        _must_go_on_with_the_same_text(configuration, data)
+        _must_have_a_step_left(configuration)
     if prepared.has_folder:
         configuration.dump()  # so that it can be saved
-    if stage == "fit":
-        _must_have_a_step_left(configuration)
-    prepared.model, prepared.trainer = model, trainer
+    prepared.model, prepared.trainer = made.model, trainer
+
+
+def _trainer(prepared: Prepared, callbacks: Sequence[Callback], keeps_nothing: bool) -> Trainer:
+    """Makes the Trainer, with what the project adds to it."""
+    configuration = prepared.configuration
+    given = configuration.config_init.trainer
+    fits = configuration.stage == "fit" and not keeps_nothing
+    saves = fits and given.logger is not False and given.enable_checkpointing is not False
+    prepared.has_folder = fits and given.logger in (None, True)
+    bar = [] if keeps_nothing else progress_bar(given.enable_progress_bar)
+    own = [SafeCheckpoints(), *bar]
+    if fits:
+        own += displays(configuration.command, version())
+    if saves:
+        own += savers(configuration.config_init.save_every_n_steps)
+    options: dict[str, Any] = {"enable_progress_bar": bool(bar)}
+    if not saves:
+        options["enable_checkpointing"] = False
+    if prepared.has_folder or not fits:
+        options["logger"] = False  # a fit has its own when it has its folder
+    if not fits or given.logger is False:
+        configuration.save_config_callback = None
+    trainer = configuration.instantiate_trainer(callbacks=[*as_list(given.callbacks), *callbacks, *own], **options)
+    if keeps_nothing:
+        trainer.callbacks = list(callbacks)  # type: ignore[attr-defined]  # not those of the configuration either
+    return trainer
+
+
+def _must_go_on_with_the_same_text(configuration: Configuration, data: CharDataModule) -> None:
+    """Refuses another text for a run that --resume found; with --ckpt_path the user has chosen both.
+
+    Raises:
+        UserError: it is another.
+    """
+    if configuration.saved is None or configuration.config.resume == "never":
+        return
+    then = Record.of(configuration.saved, configuration.checkpoint or "").corpus
+    must_be_the_text(data.corpus, then.sha256 if then else "", data.tokens.sha256, "--resume never to begin anew")
 
 
 def _must_have_a_step_left(configuration: Configuration) -> None:
