@@ -45,7 +45,8 @@ def run(tmp_path_factory):
     (folder / "text.txt").write_text(TEXT)
     shell = Shell(folder)
     prompts = "--sample.prompts=['Shall I', 'Rough winds']"
-    shell("fit", "--data.corpus=text.txt", *TINY, "--trainer.max_steps=60", "--sample.max_new_tokens=120", prompts)
+    options = ["--trainer.max_steps=60", "--sample.max_new_tokens=120", prompts]
+    shell.process("fit", "--data.corpus=text.txt", *TINY, *options)  # the browser's event loop is in ours
     return shell
 
 
@@ -177,7 +178,7 @@ def test_characters_are_points(tab, screenshot):
 
 @pytest.fixture(scope="module")
 def report(run):
-    run("report", "--out", "report.html", "--prompt", "Shall I")
+    run.process("report", "--out", "report.html", "--prompt", "Shall I")
     return (run.folder / "report.html").as_uri()
 
 

@@ -225,6 +225,31 @@ def test_help(shell, capsys):
     assert shell("--version").stdout.strip() == lightning_gpt.__version__
 
 
+STARTS = {
+    "validate": (["--ckpt_path=best"], "val/loss"),
+    "test": (["--ckpt_path=best"], "test/loss"),
+    "predict": (["--ckpt_path=best"], "held-out characters"),
+    "generate": (["--prompt=Rough", "--max_new_tokens=5"], "Rough"),
+    "data": (["--corpus=text.txt"], "characters"),
+    "report": (["--out={tmp}/report.html"], "the report is"),
+    "doctor": (["--config=runs/gpt/version_0/config.yaml"], "machine"),
+    "compare": (["best", "last"], "B - A"),
+    "bench": (["--help"], "usage"),  # what they do is in processes of their own anyway
+    "verify-resume": (["--help"], "usage"),
+}
+
+
+@pytest.mark.parametrize("command", STARTS)
+def test_each_command_is_a_program(trained, tmp_path, command):
+    """Typed into a real shell, with nothing imported that another command has needed."""
+    args, says = STARTS[command]
+    assert says in trained.process(command, *(arg.format(tmp=tmp_path) for arg in args)).stdout
+
+
+def test_no_command_is_left_out():
+    assert {*STARTS, "fit", "ladder"} == set(COMMANDS)  # these two: `trained`, test_an_interrupted_rung_goes_on
+
+
 def test_novelty_is_told(trained):
     said = trained("generate", "--prompt=Shall I", "--num_samples=2", "--max_new_tokens=60", "--novelty").stderr
     assert said.count("the longest stretch that stands in the training text has") == 2

@@ -37,11 +37,9 @@ def test_a_command_fails_its_test_by_another_status_only(shell, way):
 
 def test_a_command_has_the_environment_of_its_test_and_is_given_more(shell, monkeypatch):
     seen = {}
-    monkeypatch.setattr(
-        "conftest.main", lambda args: seen.update(os.environ, cwd=str(Path.cwd()), typed=sys.argv[1:]) or 0
-    )
+    monkeypatch.setattr("conftest.main", lambda args: seen.update(os.environ, cwd=Path.cwd(), typed=sys.argv[1:]) or 0)
     monkeypatch.setenv("OF_THE_TEST", "1")
     shell("data", "--corpus=text.txt", OF_THE_CALL="2")
     assert (seen["OF_THE_TEST"], seen["OF_THE_CALL"], seen["OMP_NUM_THREADS"]) == ("1", "2", "1")
-    assert seen["cwd"] == str(shell.folder) and seen["typed"] == ["data", "--corpus=text.txt"]
+    assert seen["cwd"] == shell.folder and seen["typed"] == ["data", "--corpus=text.txt"]
     assert "OF_THE_CALL" not in os.environ

@@ -1,12 +1,21 @@
 import json
+import os
 
+import torch
 from conftest import TEXT, TINY
 
+from lightning_gpt import machine
 
-def test_findings_are_true(shell):
+
+def test_findings_are_true(shell, monkeypatch):
+    speeds = {torch.float32: 1e11, torch.bfloat16: 3e11}
+    monkeypatch.setattr(machine, "flops", lambda device, dtype, size=None: speeds[dtype])
+    monkeypatch.setattr(machine, "computes_bf16", lambda accelerator="auto": True)
     out = shell("doctor", "--data.corpus=text.txt", *TINY, "--json").stdout
     found = json.loads(out)
-    assert found["machine"]["cores"] >= 1 and found["machine"]["fp32_flops"] > 1e8
+    here = found["machine"]
+    assert (here["cores"], here["bf16"]) == (len(os.sched_getaffinity(0)), True)
+    assert (here["fp32_flops"], here["bf16_flops"]) == (1e11, 3e11)
     text, recipe = found["text"], found["recipe"]
     assert (text["characters"], text["distinct"]) == (len(TEXT), len(set(TEXT)))
     assert text["held_out_copied_long"] == 1.0 and text["longest_copied"] == text["held_out_characters"]
