@@ -274,14 +274,15 @@ class LanguageModel(LightningModule):
         gradient_clip_val: float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Lightning's clipping, with the norm that it throws away logged."""
+        """Clips by norm or by value as Lightning does, and logs the norm, which Lightning throws away."""
         clip = gradient_clip_val or 0.0  # 0 is off, in Lightning as in nanoGPT
         if clip <= 0 and not self.is_log_step:
             return
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if clip > 0 and gradient_clip_algorithm == "value":
-            self.clip_gradients(optimizer, clip, gradient_clip_algorithm)
+            # not Lightning's own, which refuses a fused optimizer in every mixed precision (#21435)
+            torch.nn.utils.clip_grad_value_(parameters, clip)
         elif clip > 0:
             torch.nn.utils.clip_grads_with_norm_(parameters, clip, norm)
         if self.is_log_step:
