@@ -1,4 +1,4 @@
-"""compare: two checkpoints on the same held-out text, character by character. Trains nothing.
+"""compare: measures two checkpoints on the same held-out text, character by character. Trains nothing.
 
 Losses are per character of text, whatever the checkpoints' tokens are: two tokenizers compare.
 """

@@ -61,7 +61,7 @@ class NetworkConfig:
 
 
 class Attention(nn.Module):
-    """A layer in which positions look at each other; what they look at can be asked for."""
+    """A layer in which positions attend to each other; its weights can be read."""
 
     def attention_weights(self, x: Tensor) -> Tensor:
         """x (B, T, C) to the weights of each head (B, H, T, T), or (B, T, T) of a single one; rows sum to 1."""

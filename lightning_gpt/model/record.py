@@ -17,7 +17,7 @@ from lightning_gpt.tokens import Tokenizer, of_plain
 KEY = "lightning_gpt"  # where the record stands in the checkpoint
 FORMAT = 2
 BY_NAME = {network.__name__: network for network in NETWORKS}
-LONGEST = 4096  # characters of a name
+LONGEST = 4096  # characters of a string
 T = TypeVar("T")
 
 
@@ -69,7 +69,7 @@ class Record:
 
     Attributes:
         network: a rung's class name.
-        sizes: what it was made with.
+        sizes: its config, as plain values.
         tokenizer: from text to its ids and back.
         corpus: the text it was trained on last; None: not known.
         provenance: where its weights come from, the latest last.

@@ -74,7 +74,7 @@ def sample(written: Sample) -> str:
     said = ""
     if written.overlap is not None:
         said = (
-            f": the longest stretch that stands in the training text has {written.overlap.longest} characters; "
+            f": the longest stretch that occurs in the training text has {written.overlap.longest} characters; "
             f"{written.overlap.share:.0%} lie in stretches of {LONG} or more (underlined)"
         )
     html = "".join(

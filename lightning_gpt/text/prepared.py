@@ -77,7 +77,7 @@ class Tokens:
         return f"{self.corpus}: {self.length.characters:,} characters, {tokens}{len(self.tokenizer)} distinct"
 
     def release(self) -> None:
-        """Gives back the memory of what was read so far; see `mapped.release`."""
+        """Frees the memory of what was read so far; see `mapped.release`."""
         release(self.ids)
 
 
@@ -106,7 +106,7 @@ def prepare(
     recipe = tokenizer_recipe(tokenizer, vocab_size)
     by_character = recipe.kind.per_character
     sha256 = corpus.sha256()
-    # of any other, where the split is decides what is learned, and where no token may reach across
+    # any other tokenizer learns from the training part only, and no token may reach across the split
     choices = recipe.key if by_character else f"{recipe.key}.{train_fraction!r}"
     card_path = Path(folder) / f"{sha256[:16]}.{choices}.v{FORMAT}.json"
     ids_path = card_path.with_suffix(".ids")
@@ -115,7 +115,7 @@ def prepare(
         try:
             card = _write(corpus, ids_path, card_path, recipe, train_fraction)
         except OSError as error:
-            raise UserError(f"can't keep the prepared text in {folder}: {error.strerror or error}") from error
+            raise UserError(f"can't save the prepared text in {folder}: {error.strerror or error}") from error
     n_train = int(train_fraction * card.length.tokens) if by_character else card.n_train
     ids = map_ids(ids_path, card.dtype)
     remarks = tuple(REMARKS[name] for name in card.remarks)
@@ -145,12 +145,12 @@ class Card:
     remarks: tuple[str, ...]
 
     def as_plain(self) -> dict[str, Any]:
-        """The card as it is written."""
+        """Describes the card in plain values, as it is written."""
         return {**vars(self), "tokenizer": self.tokenizer.as_plain(), "length": vars(self.length)}
 
     @classmethod
     def of_plain(cls, plain: dict[str, Any]) -> "Card":
-        """The card that was written so; what it is given is not trusted.
+        """Makes the card that these plain values describe; they are not trusted.
 
         Raises:
             ValueError, KeyError, TypeError: it is none.

@@ -1,4 +1,4 @@
-"""Numbers that go wrong stop the run before they take the place of good ones; learning by heart is explained."""
+"""A loss that is not finite stops the run before bad weights replace good ones; overfitting is explained."""
 
 import math
 
@@ -19,7 +19,7 @@ def test_a_loss_that_is_no_number_stops_the_run(shell, monkeypatch, capsys):
     capsys.readouterr()
     assert main(["fit", "--ckpt_path=last", "--trainer.max_steps=60", "--model.optimizer.lr=1e30"]) == 2
     err = capsys.readouterr().err
-    assert "became nan at step 2" in err and "last.ckpt is from before and good" in err and "learning rate" in err
+    assert "became nan at step 2" in err and "last.ckpt was saved before and is good" in err and "learning rate" in err
     assert last.read_bytes() == good
 
 
@@ -89,7 +89,7 @@ def test_its_explanation_when_nothing_is_learned():
     stop = Overfitting(patience=2)
     stop._best = (10, 2.0, 1.9)
     assert "learning rate is too high" in stop.explanation(30, 2.1, 1.95)
-    assert "by heart" in stop.explanation(30, 2.1, 1.5)
+    assert "overfits" in stop.explanation(30, 2.1, 1.5)
 
 
 @pytest.mark.parametrize(
