@@ -133,8 +133,9 @@ def _print_summary(prepared: Prepared) -> None:
     """Prints the best loss, where its checkpoint is saved, and the commands that use it."""
     _, data, trainer = prepared.made()
     config, tokens = prepared.configuration.config, data.tokens
-    best = next((c for c in trainer.checkpoint_callbacks if c.monitor == "val/loss"), None)  # type: ignore[attr-defined]
-    if not (isinstance(best, ModelCheckpoint) and best.best_model_path):
+    savers = [saver for saver in trainer.checkpoint_callbacks if isinstance(saver, ModelCheckpoint)]
+    best = next((saver for saver in savers if saver.monitor == "val/loss"), None)
+    if best is None or not best.best_model_path:
         return
     assert best.best_model_score is not None
     loss, path, program = (

@@ -17,7 +17,7 @@ from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.text.corpus import CHUNK, Corpus
 from lightning_gpt.text.decoded import REMARKS, DecodedText
-from lightning_gpt.text.mapped import map_ids, release
+from lightning_gpt.text.mapped import map_ids
 from lightning_gpt.text.units import Length
 from lightning_gpt.tokens import Recipe, Tokenizer, of_plain, tokenizer_recipe
 
@@ -76,10 +76,6 @@ class Tokens:
         tokens = "" if self.tokenizer.per_character else f"{self.length.tokens:,} {unit}s, "
         return f"{self.corpus}: {self.length.characters:,} characters, {tokens}{len(self.tokenizer)} distinct"
 
-    def release(self) -> None:
-        """Frees the memory of what was read so far; see `mapped.release`."""
-        release(self.ids)
-
 
 def prepare(
     corpus: Corpus,
@@ -119,9 +115,7 @@ def prepare(
     n_train = int(train_fraction * card.length.tokens) if by_character else card.n_train
     ids = map_ids(ids_path, card.dtype)
     remarks = tuple(REMARKS[name] for name in card.remarks)
-    return Tokens(
-        ids, n_train, card.tokenizer, corpus.name, sha256, card.length, remarks, train_fraction, ids_path
-    )  # fmt: skip
+    return Tokens(ids, n_train, card.tokenizer, corpus.name, sha256, card.length, remarks, train_fraction, ids_path)
 
 
 @dataclass(frozen=True)

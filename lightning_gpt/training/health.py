@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
 from lightning_gpt.errors import UserError
+from lightning_gpt.training.checkpoints import LastCheckpoint
 
 CAUSES = (
     "likely causes: a learning rate too high (lower --model.optimizer.lr, or raise --model.schedule.warmup_steps), "
@@ -64,8 +65,9 @@ class Finite(Callback):
     def _must_be_finite(self, trainer: Trainer, what: str, value: float) -> None:
         if math.isfinite(value):
             return
-        checkpoints = [c for c in trainer.checkpoint_callbacks if getattr(c, "path", None) and c.path.is_file()]  # type: ignore[attr-defined]
-        good = f"{checkpoints[0].path} was saved before and is good" if checkpoints else "no checkpoint was saved yet"  # type: ignore[attr-defined]
+        paths = [callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint)]
+        saved = next((path for path in paths if path.is_file()), None)
+        good = f"{saved} was saved before and is good" if saved else "no checkpoint was saved yet"
         raise UserError(f"{what} became {value} at step {trainer.global_step:,}: the run stops; {good}; {CAUSES}")
 
 
@@ -114,8 +116,9 @@ class Overfitting(EarlyStopping):
         )
         if train < best_train:
             return text + (
-                f"  train/loss went on falling, from {best_train:.4f} to {train:.4f}: the network overfits. It memorises\n"
-                f"  the training text, which does not help with any other. best.ckpt is from step {best_step:,}.\n"
+                f"  train/loss went on falling, from {best_train:.4f} to {train:.4f}: the network overfits.\n"
+                "  It memorises the training text, which does not help with any other. best.ckpt is from step "
+                f"{best_step:,}.\n"
                 "  To get further: more dropout (--model.network.dropout 0.2), a smaller network, more weight decay,\n"
                 "  or more text. To go on all the same: --overfitting.patience 0.\n"
             )

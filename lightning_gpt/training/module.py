@@ -51,7 +51,7 @@ class LanguageModel(LightningModule):
         self,
         network: Callable[[int, int], Network],
         optimizer: OptimizerRecipe | None = None,
-        schedule: Schedule = Schedule(),  # noqa: B008  frozen
+        schedule: Schedule = Schedule(),
         compile: bool = False,
     ) -> None:
         super().__init__()
