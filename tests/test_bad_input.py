@@ -53,7 +53,7 @@ def here(shell, monkeypatch):
         (["--trainer.accelerator=gpu"], "No supported gpu backend found"),
         (
             ["--trainer.accelerator=abacus"],
-            "there is no trainer.accelerator 'abacus'; there are auto, gpu, mps, cpu, cuda, tpu",
+            "there is no trainer.accelerator 'abacus'; there are auto, gpu, cpu, cuda, mps, tpu",
         ),
         (["--sample.temperature=-1"], "temperature must be 0"),
         (["--model.optimizer.lrr=1"], "no option lrr; did you mean lr?"),

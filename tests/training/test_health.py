@@ -71,13 +71,13 @@ def test_overflows_of_16_mixed_are_counted():
     assert logged == [("optim/overflows", n) for n in (0.0, 0.0, 1.0, 1.0, 2.0)]
 
 
-def test_learning_by_heart_is_stopped_and_explained(shell):
+def test_overfitting_is_stopped_and_explained(shell):
     """A text whose held-out part has nothing to do with what was trained on."""
     text = "to be or not to be that is the question " * 60 + "qwertyuiopasdfghjklzxcvbnm" * 10
     (shell.folder / "odd.txt").write_text(text)
     options = ["--trainer.max_steps=2000", "--trainer.val_check_interval=20", "--overfitting.patience=3"]
     out = shell("fit", "--data.corpus=odd.txt", *TINY, *options, "--model.optimizer.lr=0.01").stdout
-    assert "stopped: val/loss was lowest at step" in out and "learns the training" in out
+    assert "stopped: val/loss was lowest at step" in out and "the network overfits" in out
     assert "--model.network.dropout" in out and "best.ckpt is from step" in out
     last = torch.load(shell.folder / "runs/gpt/version_0/checkpoints/last.ckpt", weights_only=True)
     assert last["global_step"] < 2000
