@@ -139,7 +139,7 @@ class Configuration(LightningCLI):
                 print(f"not taken from {self.found.folder}: {names}; give them if they are wanted", file=sys.stderr)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parses; turns `best` and `last` into paths, and a random seed into a number.
+        """Parses the command line; turns `best` and `last` into paths, and a random seed into a number.
 
         Raises:
             UserError: an option that only the classes themselves could refuse.
@@ -242,7 +242,7 @@ class Configuration(LightningCLI):
 
 
 def configure(stage: Stage, args: list[str], command: str = "") -> Configuration:
-    """Parses and checks what a stage is asked to do.
+    """Parses and checks a stage's options.
 
     Raises:
         UserError: see `Configuration`.

@@ -46,7 +46,7 @@ class Given:
     Attributes:
         name: as `data.corpus`; of a class's own options as `model.network.n_layer`, without init_args.
         value: a text, if it was typed.
-        source: the file that it stands in; None for the command line.
+        source: the file that it is from; None for the command line.
     """
 
     name: str

@@ -32,7 +32,7 @@ from lightning_gpt.training import (
 
 @dataclass
 class Prepared:
-    """A run that can begin, or what stands in its way.
+    """A run that is ready to begin, or the problems that prevent it.
 
     Attributes:
         configuration: what it was made from.

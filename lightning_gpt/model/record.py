@@ -14,7 +14,7 @@ from lightning_gpt.ladder import NETWORKS, Network
 from lightning_gpt.ladder.aliases import modernised
 from lightning_gpt.tokens import Tokenizer, of_plain
 
-KEY = "lightning_gpt"  # where the record stands in the checkpoint
+KEY = "lightning_gpt"  # the record's key in the checkpoint
 FORMAT = 2
 BY_NAME: dict[str, Callable[..., Network]] = {network.__name__: network for network in NETWORKS}
 LONGEST = 4096  # characters of a string

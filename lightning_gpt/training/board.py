@@ -17,7 +17,7 @@ from lightning_gpt.text.lines import interesting_line
 from lightning_gpt.training.describe import hyperparameters
 from lightning_gpt.training.module import LanguageModel
 
-# a metric's name to its place on the page: what belongs into one chart stands in one group
+# a metric's name to its place on the page: metrics of one chart share a group
 PLACES = {"train/loss": "loss/train", "val/loss": "loss/val", "lr": "optim/lr", "grad_norm": "optim/grad_norm"}
 BEST = "val/best_loss"
 MAPS = "maps_of_attention"  # after loss in the alphabet, so that TensorBoard's first page begins with the loss

@@ -200,7 +200,7 @@ def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
 
 
 def polynomial(gram: Tensor, steps: int) -> Tensor:
-    """Gram matrices (n, rows, rows) of some x to what the whole iteration multiplies x by, (n, rows, rows).
+    """Gram matrices (n, rows, rows) of some x to the product of all steps' factors of x, (n, rows, rows).
 
     Each step multiplies x by a quintic's even part in x's Gram matrix, so all of them follow from the first one. Of
     oblong matrices this makes the smaller products: half the time. bf16 is too coarse for it.
