@@ -9,7 +9,7 @@ PROMPT  ?=
 PORT    ?= 6006
 RESUME  ?= ask
 
-# the recipe for this machine: asked for only by the targets that need it, once torch is there
+# the recipe for this machine: computed only for the targets that need it, once torch is there
 RECIPE   = $(or $(CONFIG),$(shell $(BIN)/python -c 'import torch; print("configs/gpu.yaml" if torch.accelerator.is_available() else "configs/cpu.yaml")'))
 CONFIGS  = $(addprefix --config ,$(RECIPE))
 
@@ -46,7 +46,7 @@ generate: setup ## write text with the newest run's best checkpoint: PROMPT=, AR
 report: setup ## the newest run on one page of HTML, to look at or to mail
 	@$(BIN)/lightning-gpt report --ckpt_path best $(ARGS)
 
-doctor: setup ## do text, recipe and machine suit each other, and how long will it take: CONFIG=, ARGS=
+doctor: setup ## check that text, recipe and machine suit each other; predict the time: CONFIG=, ARGS=
 	@$(BIN)/lightning-gpt doctor $(CONFIGS) $(ARGS)
 
 ladder: setup ## train the lecture's seven rungs: table, picture and curves in runs/ladder

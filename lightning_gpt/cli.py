@@ -1,4 +1,4 @@
-"""The one door: finds the command in a table, runs it, and turns a user's mistake into a line and exit status 2.
+"""The command line's entry: looks a command up in a table, runs it, and turns a UserError into exit status 2.
 
 Nothing heavy is imported before it is known which command needs it.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NamedTuple
 
-from lightning_gpt.errors import Interrupted, UserError, nearest
+from lightning_gpt.errors import Interrupted, UserError, did_you_mean
 from lightning_gpt.terminal import styled
 
 
@@ -31,15 +31,15 @@ class Command(NamedTuple):
 
     Attributes:
         help: what it does, in a line.
-        function: what is behind it, `module:name` in commands/.
-        calls: how that is called.
-        goes_on: typed again after an interruption, it goes on where it was.
+        function: where its code is, `module:name` in commands/.
+        calls: how that function is called.
+        resumes: whether the same command, typed again after an interruption, goes on where it was.
     """
 
     help: str
     function: str
     calls: Callable[[str, Callable[..., Any], list[str]], None] = with_options
-    goes_on: bool = False
+    resumes: bool = False
 
     def __call__(self, name: str, args: list[str]) -> None:
         """Runs the command under its name."""
@@ -51,19 +51,19 @@ COMMANDS = {
     "fit": Command(
         "train a network; LightningCLI: --config, any option, --print_config", "stages:stage", with_lightning
     ),
-    "validate": Command("the exact loss of a checkpoint on the held-out text", "stages:stage", with_lightning),
+    "validate": Command("measure a checkpoint's exact loss on the held-out text", "stages:stage", with_lightning),
     "test": Command("the same, logged as test/", "stages:stage", with_lightning),
-    "predict": Command("the nats of every held-out token", "stages:stage", with_lightning),
+    "predict": Command("compute the nats of every held-out token", "stages:stage", with_lightning),
     "generate": Command("write text with a checkpoint", "generate:generate"),
     "data": Command("fetch a corpus and prepare it, without training", "data:data"),
-    "ladder": Command("train the lecture's rungs in order: table, picture, curves", "ladder:ladder", goes_on=True),
+    "ladder": Command("train the lecture's rungs in order: table, picture, curves", "ladder:ladder", resumes=True),
     "verify-resume": Command(
         "kill a run again and again, and compare it with one that was left alone", "verify_resume:verify_resume"
     ),
-    "report": Command("a run on one page of HTML: curves, samples, surprises, attention", "report:report"),
-    "doctor": Command("do text, recipe and machine suit each other, and how long will it take", "doctor:doctor"),
+    "report": Command("write a run to one page of HTML: curves, samples, surprises, attention", "report:report"),
+    "doctor": Command("check that text, recipe and machine suit each other; predict the time", "doctor:doctor"),
     "compare": Command(
-        "two checkpoints on the same held-out text: which is better, and is that chance", "compare:compare"
+        "compare two checkpoints on the same held-out text: which is better, and may that be chance", "compare:compare"
     ),
     "bench": Command("measure this machine, and this project on it beside a plain PyTorch loop", "bench:bench"),
 }
@@ -95,7 +95,7 @@ def main(argv: list[str] | None = None) -> int:
     except Interrupted as stop:
         from lightning_gpt.launch.program import program_name
 
-        again = args if COMMANDS[args[0]].goes_on else ["fit", "--ckpt_path", os.path.relpath(stop.path)]
+        again = args if COMMANDS[args[0]].resumes else ["fit", "--ckpt_path", os.path.relpath(stop.path)]
         print(f"\n{stop}\n  go on with  {program_name()} {shlex.join(again)}", file=sys.stderr)
         return 128 + stop.signal
     except BrokenPipeError:  # as in: generate | head
@@ -104,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def entry() -> None:
-    """The console script."""
+    """Runs the console script; exits with the command's status."""
     sys.exit(main())
 
 
@@ -120,7 +120,7 @@ def dispatch(args: list[str]) -> None:
         width = max(map(len, COMMANDS))
         print("usage: lightning-gpt COMMAND [options], lightning-gpt COMMAND --help\n")
         print("\n".join(f"  {name:{width}}  {command.help}" for name, command in COMMANDS.items()))
-        print("\n  --debug anywhere shows the traceback behind an error message")
+        print("\n  --debug anywhere shows an error's traceback")
     elif command == "--version":
         from lightning_gpt import __version__
 
@@ -128,6 +128,4 @@ def dispatch(args: list[str]) -> None:
     elif command in COMMANDS:
         COMMANDS[command](command, rest)
     else:
-        hint = nearest(command, COMMANDS)
-        remedy = f"did you mean {hint}?" if hint else f"there are {', '.join(COMMANDS)}"
-        raise UserError(f"no command {command!r}; {remedy}")
+        raise UserError(f"no command {command!r}; {did_you_mean(command, COMMANDS)}")

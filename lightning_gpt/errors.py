@@ -1,4 +1,4 @@
-"""What a user can mend, and a run that was told to stop. Not for broken invariants: those are asserts."""
+"""Errors that reach the user: a mistake to mend, a run that a signal stopped. Broken invariants are asserts."""
 
 import difflib
 import signal
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class UserError(ValueError):
-    """A mistake in what was asked for, said in one line with its remedy. The command line exits with 2."""
+    """A user's mistake, reported in one line with its remedy. The command line exits with 2."""
 
     @classmethod
     def of(cls, problems: Sequence[str]) -> "UserError":
@@ -20,10 +20,10 @@ class UserError(ValueError):
 
 
 class Interrupted(Exception):
-    """A run that was told to stop has been saved and has stopped.
+    """Raised when a signal has stopped a run, after the run was saved.
 
     Attributes:
-        signal: the number of the signal that told it.
+        signal: the signal's number.
         step: optimizer steps done.
         path: the checkpoint to go on from.
     """
@@ -37,7 +37,7 @@ class Interrupted(Exception):
 
 @contextmanager
 def collecting(problems: list[str]) -> Iterator[None]:
-    """Adds a UserError inside the block to `problems` instead of raising it; the block ends there."""
+    """Collects a UserError of the block in `problems` instead of raising it; the block ends there."""
     try:
         yield
     except UserError as error:
@@ -45,7 +45,8 @@ def collecting(problems: list[str]) -> Iterator[None]:
             problems.append(str(error))
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Returns the known name that is most like this one, if one is."""
-    found = difflib.get_close_matches(name, list(known), n=1)
-    return found[0] if found else None
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Suggests the known name that is most like this one; if none is, `otherwise`, or all that there are."""
+    known = list(known)
+    found = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {found[0]}?" if found else otherwise or f"there are {', '.join(known)}"

@@ -1,21 +1,17 @@
-"""Files that are whole or not there, and folders that one process writes to. All that is kept goes through here."""
+"""Writes files whole or not at all, and locks folders. All that is saved goes through here."""
 
 import os
 import secrets
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
-
 
 @contextmanager
 def replacing(path: str | Path) -> Iterator[BinaryIO]:
-    """A new file, open for writing bytes, that takes `path`'s place when the block ends well.
+    """Opens a new file for writing bytes, which replaces `path` atomically when the block ends well.
 
     It is written beside `path` and flushed to the disk before the rename, so whatever happens in between (an
     exception, a kill, a full disk, a power cut), `path` is the old file or the new one, never a part of it.
@@ -36,14 +32,16 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[bool]:
-    """Whether the folder is this process's alone inside the block; False: another process holds it.
+def locked(folder: Path) -> Iterator[bool]:
+    """Locks a folder for this process inside the block; yields False where another process has locked it.
 
-    The operating system lets go of it when the process ends, however it ends. Windows is not asked.
+    The operating system unlocks it when the process ends, however it ends. On Windows nothing is locked.
     """
-    if fcntl is None:
+    if sys.platform == "win32":
         yield True
         return
+    import fcntl
+
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""What this machine is and what it can do: asked, or measured, never assumed."""
+"""Describes this machine and measures what it can do; nothing is assumed."""
 
 import ctypes
 import functools
@@ -15,22 +15,22 @@ import torch
 
 
 def on_gpu(accelerator: object = "auto") -> bool:
-    """Whether a run with this --trainer.accelerator will be on a GPU (CUDA, MPS)."""
+    """Returns whether a run with this --trainer.accelerator will be on a GPU (CUDA, MPS)."""
     return accelerator != "cpu" and torch.accelerator.is_available()
 
 
 def computes_bf16(accelerator: object = "auto") -> bool:
-    """Whether the processor, or the GPU, has bf16 arithmetic of its own, not an emulation."""
-    if not on_gpu(accelerator):  # torch has no public question for these two
+    """Returns whether the processor, or the GPU, computes bf16 in hardware, not by emulation."""
+    if not on_gpu(accelerator):  # torch has no public function for these two
         return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def gains_by_bf16(accelerator: object = "auto") -> bool:
-    """Whether bf16 is faster than fp32 here. On a CPU that is measured, in a tenth of a second, once in a process.
+    """Returns whether bf16 is faster than fp32; on a CPU measured, in a tenth of a second, once a process.
 
-    To have the arithmetic is not enough: AVX512-BF16 is four times as fast as fp32 on AMD's Zen 5, and on an Intel
-    without AMX, as many virtual machines are, slower.
+    Hardware support is not enough: AVX512-BF16 is four times as fast as fp32 on AMD's Zen 5, but slower on an Intel
+    processor without AMX, as in many virtual machines.
     """
     return computes_bf16(accelerator) and (on_gpu(accelerator) or _bf16_is_faster())
 
@@ -42,27 +42,27 @@ def _bf16_is_faster() -> bool:
 
 
 def best_precision(accelerator: object = "auto") -> str:
-    """bf16-mixed where that is faster than fp32, else 16-mixed on CUDA and 32-true elsewhere."""
+    """Chooses bf16-mixed where that is faster than fp32, else 16-mixed on CUDA and 32-true elsewhere."""
     if gains_by_bf16(accelerator):
         return "bf16-mixed"
     return "16-mixed" if on_gpu(accelerator) and torch.cuda.is_available() else "32-true"
 
 
 def has_compiler() -> bool:
-    """Whether there is the C++ compiler that torch.compile needs on a CPU."""
+    """Returns whether there is the C++ compiler that torch.compile needs on a CPU."""
     named = os.environ.get("CXX")
     return any(shutil.which(program) for program in ([named] if named else ["g++", "clang++", "cl"]))
 
 
 def flops(device: torch.device, dtype: torch.dtype, size: int | None = None) -> float:
-    """Floating-point operations per second in a large matrix product, the best of several: what can be hoped for."""
+    """Measures floating-point operations per second in a large matrix product, the best of several: the peak."""
     size = size or (8192 if device.type == "cuda" else 1536)
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     return 2 * size**3 / min(_seconds(lambda: a @ b, device))
 
 
 def bandwidth(size: int = 2**27) -> float:
-    """Bytes per second that memory moves, read and written, in a copy too large for any cache."""
+    """Measures memory bandwidth in bytes/s, read and written, by a copy too large for any cache."""
     source = torch.ones(size, dtype=torch.uint8)
     target = torch.empty_like(source)
     return 2 * size / statistics.median(_seconds(lambda: target.copy_(source), torch.device("cpu")))
@@ -86,7 +86,7 @@ def _seconds(work: Callable[[], object], device: torch.device, repeats: int = 5)
 
 @dataclass(frozen=True)
 class Machine:
-    """A description to stand beside any figure."""
+    """A machine's description, to be reported beside any figure."""
 
     processor: str
     cores: int
@@ -107,7 +107,7 @@ class Machine:
 
 
 def describe() -> Machine:
-    """This machine."""
+    """Describes this machine."""
     return Machine(
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
@@ -136,10 +136,10 @@ def _memory() -> int:
 
 
 def keep_freed_memory() -> None:
-    """Has this process keep what it frees for its next allocations; only with glibc, whose default is to give it back.
+    """Makes the allocator reuse freed memory; only with glibc, whose default returns it to the system.
 
-    A training step frees all its activations, and the next one would have to be given fresh pages for them: on two
-    cores of a virtual machine up to 15 % of forward and backward.
+    A training step frees all its activations, and the next step would need fresh pages for them: on two cores of a
+    virtual machine up to 15 % of forward and backward.
     """
     if platform.libc_ver()[0] != "glibc":
         return
@@ -150,13 +150,13 @@ def keep_freed_memory() -> None:
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether memory, the machine's or a GPU's, was too small; torch's CPU allocator says so only in words."""
+    """Returns whether an error means too little memory; torch's CPU allocator says so only in words."""
     said = ("out of memory", "can't allocate memory", "not enough memory")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in str(error) for words in said)
 
 
 def peak_memory() -> int:
-    """Bytes of memory that this process has held at most; 0 where that can't be asked."""
+    """Returns this process's peak memory in bytes; 0 where that can't be measured."""
     try:
         import resource
     except ImportError:  # Windows

@@ -1,4 +1,4 @@
-"""How lines look on a terminal: colour where it is wanted, and no wider than the window. Plain text elsewhere."""
+"""Formats lines for a terminal: in colour where it is wanted, no wider than the window. Plain text elsewhere."""
 
 import os
 import shutil
@@ -7,11 +7,11 @@ import textwrap
 from typing import TextIO
 
 CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33}
-HEAD = 9  # columns of what stands before a line of a card
+HEAD = 9  # columns of a row's head
 
 
 def styled(text: str, *styles: str, stream: TextIO | None = None) -> str:
-    """The text in these styles, if the stream (standard output) is a terminal and NO_COLOR is not set."""
+    """Styles the text, if the stream (standard output) is a terminal and NO_COLOR is not set."""
     stream = stream or sys.stdout
     if not styles or not stream.isatty() or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return text
@@ -20,7 +20,7 @@ def styled(text: str, *styles: str, stream: TextIO | None = None) -> str:
 
 
 def row(head: str, text: str, *styles: str) -> str:
-    """A line of a card, wrapped if there is a window to wrap it to; its head, or all of it, in these styles."""
+    """Formats a row of a card, wrapped to the window if there is one; its head, or all of it, in these styles."""
     width = shutil.get_terminal_size((0, 0)).columns  # a pipe has none
     lines = textwrap.wrap(text, max(width - HEAD, 20), break_long_words=False) if width else [text]
     body = f"\n{'':{HEAD}}".join(styled(line, *styles) for line in lines)

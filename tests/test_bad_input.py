@@ -66,7 +66,7 @@ def here(shell, monkeypatch):
         (["--data.corpus=binary.txt"], "is not UTF-8 text"),
         (["--data.block_size=few"], "data.block_size"),
         (["--data.offline_corpus=none.txt", "--data.corpus=none.txt"], "no corpus 'none.txt'"),
-        (["--data.data_dir=text.txt"], "can't keep the prepared text in text.txt"),
+        (["--data.data_dir=text.txt"], "can't save the prepared text in text.txt"),
         (["--runs_dir=text.txt"], "name a folder that can be written to with --runs_dir"),
         (["--name=a/b"], "--name is the name of one folder"),
         (["--name="], "--name is the name of one folder"),

@@ -252,7 +252,7 @@ def test_no_command_is_left_out():
 
 def test_novelty_is_told(trained):
     said = trained("generate", "--prompt=Shall I", "--num_samples=2", "--max_new_tokens=60", "--novelty").stderr
-    assert said.count("the longest stretch that stands in the training text has") == 2
+    assert said.count("the longest stretch that occurs in the training text has") == 2
     assert "novelty of text 2" in said
 
 

@@ -1,1 +1,1 @@
-"""What the project is measured against, written without it."""
+"""The plain PyTorch loop that the project is measured against."""

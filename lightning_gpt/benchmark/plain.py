@@ -25,7 +25,7 @@ WARMUP, EVERY, BATCHES = 100, 250, 20
 
 
 def random_batch(ids: np.ndarray) -> tuple[Tensor, Tensor]:
-    """x, y (B, T) at random offsets."""
+    """Draws x, y (B, T) at random offsets."""
     starts = torch.randint(len(ids) - BLOCK_SIZE, (BATCH_SIZE,))
     x = torch.stack([torch.from_numpy(ids[i : i + BLOCK_SIZE].astype(np.int64)) for i in starts])
     y = torch.stack([torch.from_numpy(ids[i + 1 : i + 1 + BLOCK_SIZE].astype(np.int64)) for i in starts])
@@ -34,7 +34,7 @@ def random_batch(ids: np.ndarray) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def estimated_losses(net: GPT, *splits: np.ndarray) -> list[float]:
-    """Means over random batches of each split."""
+    """Estimates the loss of each split by random batches, in nats per character."""
     net.eval()
     losses = [sum(loss_of(net, *random_batch(ids)).item() for _ in range(BATCHES)) / BATCHES for ids in splits]
     net.train()
@@ -42,7 +42,7 @@ def estimated_losses(net: GPT, *splits: np.ndarray) -> list[float]:
 
 
 def learning_rate(step: int, steps: int, full: float = 1e-3) -> float:
-    """Linear warm-up, then a cosine down to a tenth."""
+    """Computes the learning rate: linear warm-up, then a cosine down to a tenth."""
     if step < WARMUP:
         return full * (step + 1) / (WARMUP + 1)
     progress = (step - WARMUP) / max(1, steps - WARMUP)
@@ -50,7 +50,7 @@ def learning_rate(step: int, steps: int, full: float = 1e-3) -> float:
 
 
 def main() -> None:
-    """Trains, and prints seconds per step and the exact loss."""
+    """Trains; prints seconds per step and the exact loss."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--data_dir", default="data")

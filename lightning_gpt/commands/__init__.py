@@ -1,1 +1,1 @@
-"""The commands behind the one door, `lightning_gpt.cli`; each is imported only when it is called."""
+"""The commands, a file each; `lightning_gpt.cli` imports one only when it is called."""

@@ -1,4 +1,4 @@
-"""bench: this project beside a plain PyTorch loop on this machine, interleaved, as a table of medians and spreads."""
+"""bench: measures this project beside a plain PyTorch loop, in turns, as a table of medians and spreads."""
 
 import io
 import itertools
@@ -25,7 +25,7 @@ HEAD = "| what | unit | plain PyTorch | lightning-gpt | ratio |\n|---|---|---|--
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: what was measured of both sides, one number a round."""
+    """A row of the table: a quantity measured on both sides, one number a round."""
 
     what: str
     unit: str
@@ -40,7 +40,7 @@ class Row:
 
 
 def shown(values: Sequence[float]) -> str:
-    """Median, and the range where there are several."""
+    """Formats the median, and the range where there are several."""
     if not values:
         return ""
     median = f"{statistics.median(values):.4g}"
@@ -48,7 +48,7 @@ def shown(values: Sequence[float]) -> str:
 
 
 class Bench:
-    """The measurements; each method is one, and returns its rows."""
+    """The measurements; each method of MEASUREMENTS makes one, and returns its rows."""
 
     def __init__(self, folder: Path, configs: Path, data_dir: Path, rounds: int) -> None:
         self.folder = folder
@@ -60,13 +60,13 @@ class Bench:
     # ------------------------------------------------------------------------------------------------ the two sides
 
     def plain(self, *options: str) -> tuple[float, dict[str, float]]:
-        """The plain loop as a program: seconds of the whole process, and what it says in its last line."""
+        """Runs the plain loop as a program: returns seconds of the whole process, and what its last line says."""
         seconds, out = timed("-m", "lightning_gpt.benchmark.plain", f"--data_dir={self.data_dir}", *options)
         result: dict[str, float] = json.loads(out.splitlines()[-1])
         return seconds, result
 
     def ours(self, config: str, *options: str) -> tuple[float, dict[str, float]]:
-        """A fit as a program: seconds of the whole process, and what its result says."""
+        """Runs a fit as a program: returns seconds of the whole process, and what its result says."""
         name = f"{config}-{next(self._numbers)}"
         seconds, _ = timed(
             "-m", "lightning_gpt", "fit", f"--config={self.configs / config}.yaml", f"--runs_dir={self.folder}",
@@ -81,7 +81,7 @@ class Bench:
     # ---------------------------------------------------------------------------------------------- what is measured
 
     def step(self) -> list[Row]:
-        """A Trainer's step beside the plain loop's: the same network, batch and precision."""
+        """Measures a Trainer's step beside the plain loop's: the same network, batch and precision."""
         plain, ours = [], []
         for _ in range(self.rounds):
             plain.append(1e3 * self.plain("--bare", "--steps=300")[1]["step_seconds"])
@@ -90,7 +90,7 @@ class Bench:
         return [Row("a training step of nanoGPT's CPU recipe, fp32", "ms", plain, ours)]
 
     def time(self) -> list[Row]:
-        """Whole processes: the plain loop's recipe, and our shortest recipe that ends at its loss or below."""
+        """Measures whole processes: the plain loop's recipe, and our shortest that ends at its loss or below."""
         plain, ours = [], []
         for _ in range(self.rounds):
             plain.append(self.plain())
@@ -102,7 +102,7 @@ class Bench:
         return rows + self._loss(statistics.median(s for s, _ in plain), rows[1].plain)
 
     def _loss(self, budget: float, plain: Sequence[float]) -> list[Row]:
-        """The loss that cpu.yaml ends at in a whole process of `budget` seconds: its steps are chosen to fill it."""
+        """Measures the loss of cpu.yaml in a whole process of `budget` seconds: its steps are chosen to fill it."""
         probe = ["--sample.max_new_tokens=0", "--trainer.max_steps=200", "--trainer.val_check_interval=200"]
         seconds, result = self.ours("cpu", *probe)
         steps = int((budget - (seconds - 200 * result["step_seconds"])) / result["step_seconds"])
@@ -118,7 +118,7 @@ class Bench:
         ]
 
     def generation(self) -> list[Row]:
-        """nanoGPT's 10.65M-parameter network writes, without and with a cache."""
+        """Measures how fast nanoGPT's 10.65M-parameter network writes, without and with a cache."""
         torch.manual_seed(1337)
         net = for_decoding(GPT(65, 256, n_layer=6, n_head=6, n_embd=384).eval())
         rows = []
@@ -137,7 +137,7 @@ class Bench:
         return rows
 
     def preparation(self) -> list[Row]:
-        """100 MB of text made ready to train on, in processes of their own."""
+        """Measures the preparation of 100 MB of text, in processes of their own."""
         rows = []
         for name, line in {
             "ASCII": "To be, or not to be, that is the question:\n",
@@ -161,7 +161,7 @@ class Bench:
         return rows
 
     def long(self) -> list[Row]:
-        """The recipes of 10 and of 60 minutes."""
+        """Measures the recipes of 10 and of 60 minutes."""
         rows = []
         for config in ("cpu-10min", "cpu-1h"):
             seconds, result = self.ours(config)
@@ -191,7 +191,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
 
 
 def timed(*args: str) -> tuple[float, str]:
-    """A Python program: the seconds of its whole process and what it printed.
+    """Runs a Python program: returns the seconds of its whole process, and what it printed.
 
     Raises:
         UserError: it failed.
@@ -206,7 +206,7 @@ def timed(*args: str) -> tuple[float, str]:
 
 
 def description() -> str:
-    """The machine, with what it does measured now."""
+    """Describes the machine, its speed measured now."""
     cpu = torch.device("cpu")
     gflops = {dtype: machine.flops(cpu, dtype) / 1e9 for dtype in (torch.float32, torch.bfloat16)}
     return (
@@ -260,13 +260,13 @@ def bench(
     if document is not None:
         with_block(Path(document), "")  # complains before anything is measured
     folder = Path(runs_dir) / "bench"
-    it = Bench(folder, Path(configs), Path(data_dir), rounds)
+    measurements = Bench(folder, Path(configs), Path(data_dir), rounds)
     text = io.StringIO()
     for part in (f"{description()}\n\n", HEAD):
         text.write(part)
         print(part, end="", flush=True)
     for name in chosen:
-        for row in MEASUREMENTS[name](it):
+        for row in MEASUREMENTS[name](measurements):
             text.write(f"{row}\n")
             print(row, flush=True)
     with replacing(folder / "table.md") as file:

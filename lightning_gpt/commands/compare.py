@@ -1,4 +1,4 @@
-"""compare: two checkpoints on the same held-out text, character by character. Trains nothing.
+"""compare: measures two checkpoints on the same held-out text, character by character. Trains nothing.
 
 Losses are per character of text, whatever the checkpoints' tokens are: two tokenizers compare.
 """
@@ -73,7 +73,7 @@ def difference(a: np.ndarray, b: np.ndarray, block: int, chosen: np.ndarray | No
 
 
 def quantile(degrees: int) -> float:
-    """Student's t at 97.5% with this many degrees of freedom, by Cornish and Fisher's series: to 0.004 from 5 on."""
+    """Computes Student's t at 97.5% for these degrees of freedom by Cornish and Fisher's series: to 0.004 from 5 on."""
     z = NormalDist().inv_cdf(0.975)
     v = max(degrees, 1)
     terms = ((z**3 + z) / 4, (5 * z**5 + 16 * z**3 + 3 * z) / 96, (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / 384)

@@ -16,7 +16,7 @@ def data(
 
     Args:
         corpus: A source's name, or a path to a UTF-8 text file or a folder of .txt files.
-        data_dir: The folder that fetched and prepared texts are kept in.
+        data_dir: The folder that fetched and prepared texts are saved in.
         tokenizer: What a token is: characters.
         vocab_size: How many tokens there shall be, for a tokenizer that leaves the choice.
         train_fraction: The first part of the text, from which a tokenizer may learn.

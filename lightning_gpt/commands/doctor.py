@@ -1,4 +1,4 @@
-"""doctor: do this text, this recipe and this machine suit each other, and how long will it take?"""
+"""doctor: examines whether text, recipe and machine suit each other, and how long training will take."""
 
 import contextlib
 import sys

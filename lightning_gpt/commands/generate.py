@@ -1,4 +1,4 @@
-"""generate: a checkpoint writes on from a prompt. Starts without Lightning."""
+"""generate: continues a prompt with a checkpoint's network. Starts without Lightning."""
 
 import sys
 from pathlib import Path
@@ -99,11 +99,11 @@ def training_text(path: Path, gpt: TrainedGPT, data_dir: str) -> OverlapIndex:
 
 
 def novel(index: OverlapIndex, written: str) -> str:
-    """Says how much of a text is copied."""
+    """Describes how much of a text is copied."""
     overlap = index.of(written)
     stretch = written[overlap.at : overlap.at + overlap.longest]
     return (
-        f"the longest stretch that stands in the training text has {overlap.longest} characters, {stretch!r}; "
+        f"the longest stretch that occurs in the training text has {overlap.longest} characters, {stretch!r}; "
         f"{overlap.share:.0%} of the text lies in stretches of {LONG} or more"
     )
 

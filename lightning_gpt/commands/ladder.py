@@ -1,4 +1,4 @@
-"""ladder: trains the lecture's rungs one after another and tells the story as a table and two pictures."""
+"""ladder: trains the lecture's rungs one after another, and reports on them in a table and two pictures."""
 
 import csv
 import io
@@ -24,12 +24,12 @@ from lightning_gpt.runs.config import FILE, read_config
 from lightning_gpt.runs.text import text_of
 from lightning_gpt.text.baselines import baselines
 
-LINE = "We know, "  # of the first page: what rung 3's head looks at in it is drawn
+LINE = "We know, "  # of Shakespeare's first page: rung 3's attention over it is drawn
 
 
 @dataclass(frozen=True)
 class Row:
-    """What the table says of a rung; losses in nats per character, exact over the held-out text.
+    """A rung's row of the table; losses in nats per character, exact over the held-out text.
 
     Attributes:
         rung: its name.
@@ -38,7 +38,7 @@ class Row:
         val_loss: with the first seed.
         spread: lowest and highest val_loss of all seeds, if there are several.
         bits_per_char: val_loss in bits.
-        reference: what the lecture's author wrote beside the step.
+        reference: the loss that the lecture's author wrote beside the step.
         seconds: of training.
         sample: a few words that it writes.
     """
@@ -85,7 +85,7 @@ def ladder(
 
 
 def numbers(seeds: str) -> list[int]:
-    """The seeds that "1337,1338" means.
+    """Parses seeds, such as "1337,1338".
 
     Raises:
         UserError: anything else.
@@ -97,7 +97,7 @@ def numbers(seeds: str) -> list[int]:
 
 
 def chosen(rungs: str) -> list[int]:
-    """The numbers that "1,3-5" means.
+    """Parses numbers of rungs, such as "1,3-5".
 
     Raises:
         UserError: anything else.
@@ -115,7 +115,7 @@ def chosen(rungs: str) -> list[int]:
 
 
 def rung_config(configs: Path, number: int) -> Path:
-    """The rung's own YAML, configs/ladder/<number>-<name>.yaml.
+    """Finds the rung's own YAML, configs/ladder/<number>-<name>.yaml.
 
     Raises:
         UserError: there is none.
@@ -127,7 +127,7 @@ def rung_config(configs: Path, number: int) -> Path:
 
 
 def train_rung(number: int, config: Path, folder: Path, seed: int, further: bool, fit_options: list[str]) -> Run:
-    """Trains the rung, or goes on with it, or finds it done; its own output goes to a file beside its runs.
+    """Trains the rung, or resumes it, or finds it done; its own output goes to a file beside its runs.
 
     Args:
         number: of the rung.
@@ -168,7 +168,7 @@ def train_rung(number: int, config: Path, folder: Path, seed: int, further: bool
 
 
 def row_of(number: int, name: str, runs: Sequence[Run]) -> Row:
-    """All that the table says, from what the rung's runs have saved: the first one's figures, and all their losses."""
+    """Makes the rung's row from what its runs have saved: the first one's figures, and the losses of all."""
     result = runs[0].result
     losses = [done.result.last.nats_per_token for done in runs if done.result.last is not None]
     assert result.last is not None
@@ -208,7 +208,7 @@ def report(rows: Sequence[Row], runs: Mapping[int, Run], folder: Path) -> None:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table."""
+    """Formats the rows as a Markdown table."""
     spread = " spread over seeds |" if any(row.spread for row in rows) else ""
     head = f"| rung | idea | parameters | val loss |{spread} bits/char | reference | s | it writes |\n"
     head += "|" + "---|" * (9 if spread else 8) + "\n"
@@ -225,7 +225,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 
 def attention_map(gpt: TrainedGPT) -> Image.Image:
-    """What the head of a trained rung 3 looks at in a line of Shakespeare, a block long."""
+    """Draws the attention of a trained rung 3 over a line of Shakespeare, a block long."""
     ids = gpt.tokenizer.encode(LINE, unknown="skip")[: gpt.network.block_size]
     maps = attention_maps(gpt.network, ids)[0].numpy()
     labels = [gpt.tokenizer.token_text(token) for token in ids.tolist()]
@@ -233,6 +233,6 @@ def attention_map(gpt: TrainedGPT) -> Image.Image:
 
 
 def save(path: Path, contents: bytes) -> None:
-    """Writes a file whole."""
+    """Writes a file whole or not at all."""
     with replacing(path) as file:
         file.write(contents)

@@ -1,4 +1,4 @@
-"""report: a checkpoint and its run as one HTML file that can be mailed."""
+"""report: writes a checkpoint and its run to one HTML file that can be mailed."""
 
 from pathlib import Path
 
@@ -54,7 +54,7 @@ def report(
 
 
 def card(path: Path, run: Run | None) -> dict[str, str]:
-    """The run's card, as it was when the run began, by its rows' heads."""
+    """Reads the run's card, as it was when the run began, by its rows' heads."""
     if run is None:
         return {"checkpoint": str(path)}
     found = {"run": f"{run.folder.parent.name}/{run.folder.name}", "checkpoint": str(path)}

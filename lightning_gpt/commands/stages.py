@@ -1,4 +1,4 @@
-"""fit, validate, test, predict: one of the Trainer's stages, in three steps."""
+"""fit, validate, test, predict: runs one of the Trainer's stages, in three steps."""
 
 from lightning_gpt.launch.configuration import Stage, configure
 from lightning_gpt.launch.preparation import prepare

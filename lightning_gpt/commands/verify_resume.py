@@ -49,13 +49,13 @@ def verify_resume(steps: int = 200, kills: int = 5, seed: int = 1337, fit_option
         unbroken, killed = Path(folder) / "unbroken", Path(folder) / "killed"
         print(f"{steps} steps, left alone …", flush=True)
         start = time.monotonic()
-        finish(subprocess.Popen([*fit, "--name=unbroken"], **quiet()))
+        finish(subprocess.Popen([*fit, "--name=unbroken"], **separate()))
         seconds = time.monotonic() - start
         print(f"  {seconds:.1f} s\n{steps} steps, with {kills} kills …", flush=True)
         dice = random.Random(seed)
         for number in range(1, kills + 1):
             in_writing = number % 2 == 0
-            process = subprocess.Popen([*fit, "--name=killed"], **quiet())
+            process = subprocess.Popen([*fit, "--name=killed"], **separate())
             begun = wait_until(process, lambda: begins(killed), 300)
             if begun:
                 wait_until(process, lambda: False, dice.uniform(0, 2 * seconds / kills))
@@ -70,12 +70,12 @@ def verify_resume(steps: int = 200, kills: int = 5, seed: int = 1337, fit_option
             last = newest_last(killed)
             saved = checkpoint.read(last)["global_step"] if last else 0  # a kill never leaves a file that can't be read
             print(f"  kill {number}{' in the middle of writing' * in_writing}: step {saved} was saved", flush=True)
-        finish(subprocess.Popen([*fit, "--name=killed"], **quiet()))
+        finish(subprocess.Popen([*fit, "--name=killed"], **separate()))
         compare(unbroken, killed)
 
 
-def quiet() -> dict[str, Any]:
-    """A process group of its own, so that all of it can be killed; its output kept for the case of an error."""
+def separate() -> dict[str, Any]:
+    """Returns Popen's options for a process group of its own, which can be killed whole; its output is captured."""
     return {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
 
 
@@ -92,12 +92,12 @@ def finish(process: "subprocess.Popen[str]") -> None:
 
 
 def begins(home: Path) -> bool:
-    """Whether the newest run's training has begun: from then on there is something to lose."""
+    """Returns whether the newest run's training has begun: from then on there is something to lose."""
     return any(home.glob("*/events*"))
 
 
 def wait_until(process: "subprocess.Popen[str]", condition: Any, seconds: float, every: float = 0.01) -> bool:
-    """Whether the condition came true while the process ran, within the time; looked at again after `every` seconds."""
+    """Waits for a condition, tested `every` so many seconds; returns whether it came true while the process ran."""
     end = time.monotonic() + seconds
     while process.poll() is None and time.monotonic() < end:
         if condition():
@@ -107,12 +107,12 @@ def wait_until(process: "subprocess.Popen[str]", condition: Any, seconds: float,
 
 
 def compare(unbroken: Path, killed: Path) -> None:
-    """Every tensor and number of the two last checkpoints, and every curve and text of the two runs.
+    """Compares every tensor and number of the two last checkpoints, and every curve and text of the two runs.
 
     Raises:
         SystemExit: 1, something differs.
     """
-    mine, theirs = (dict(kept(home)) for home in (unbroken, killed))
+    mine, theirs = (dict(saved_values(home)) for home in (unbroken, killed))
     differ = [name for name in {**mine, **theirs} if not same(mine.get(name), theirs.get(name))]
     tensors = sum(isinstance(value, torch.Tensor) for value in mine.values())
     if differ:
@@ -121,8 +121,8 @@ def compare(unbroken: Path, killed: Path) -> None:
     print(f"the same, bit for bit: {tensors} tensors, {len(mine) - tensors} numbers, curves and sample texts")
 
 
-def kept(home: Path) -> Iterator[tuple[str, Any]]:
-    """All that a run has kept and that must not depend on its interruptions, by name."""
+def saved_values(home: Path) -> Iterator[tuple[str, Any]]:
+    """Yields all that a run has saved and that must not depend on its interruptions, by name."""
     last = newest_last(home)
     assert last is not None
     contents = checkpoint.read(last)
@@ -135,7 +135,7 @@ def kept(home: Path) -> Iterator[tuple[str, Any]]:
 
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested dictionaries and lists as name, leaf."""
+    """Yields the leaves of nested dictionaries and lists, by name."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from leaves(inner, f"{name}.{key}")
@@ -147,7 +147,7 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def same(a: Any, b: Any) -> bool:
-    """Equal to the last bit; a NaN is a NaN."""
+    """Compares to the last bit; a NaN equals a NaN."""
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
         return a.dtype == b.dtype and torch.equal(a, b)
     if isinstance(a, float) and isinstance(b, float) and math.isnan(a):

@@ -1,4 +1,4 @@
-"""Do text, recipe and machine suit each other? What is examined, and how it is said."""
+"""Examines whether text, recipe and machine suit each other, and says so in plain words."""
 
 from lightning_gpt.diagnosis.examination import examine
 from lightning_gpt.diagnosis.words import in_words

@@ -1,4 +1,4 @@
-"""Examines text, recipe and machine, and measures a few real steps. Findings are plain values; keeps no run."""
+"""Examines text, recipe and machine, and measures a few real steps. Findings are plain values; saves no run."""
 
 import contextlib
 import io
@@ -23,7 +23,7 @@ from lightning_gpt.text.mapped import token_counts
 from lightning_gpt.text.overlap import LONG, covered, training_index
 
 LOOKED_UP = 200_000  # held-out characters whose copies are looked for
-# how often networks of one to three parameters a character can read Tiny Shakespeare before val/loss turns, with a
+# how often networks of one to three parameters a character can read Tiny Shakespeare before val/loss rises, with a
 # dropout of 0.1: cpu-10min.yaml's passes
 PASSES = 8.0
 A_FIT_OF_ITS_OWN = ("--resume=never", "--ckpt_path=null")  # whatever the recipe says
@@ -31,7 +31,7 @@ LONG_TEXT = 3_000_000  # characters: more than the two-minute recipe reads once
 
 
 class Stopwatch(Callback):
-    """Seconds of each step and of each held-out batch."""
+    """Measures the seconds of each step and of each held-out batch."""
 
     def __init__(self) -> None:
         self.steps: list[float] = []  # the first is from the run's start on
@@ -39,15 +39,15 @@ class Stopwatch(Callback):
         self._since = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
-        """A step, with the drawing of its batch."""
+        """Ends a step, the drawing of its batch included."""
         self.steps.append(self._lap(pl_module))
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Held-out batches begin."""
+        """Starts the clock for held-out batches."""
         self._lap(pl_module)
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """A held-out batch."""
+        """Ends a held-out batch."""
         self.held_out.append(self._lap(pl_module))
 
     def _lap(self, module: LightningModule) -> float:
@@ -59,12 +59,12 @@ class Stopwatch(Callback):
 
 
 def examine(fit_options: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """All findings, by section; plain values only, seconds and bytes as they are.
+    """Returns all findings, by section; plain values only, in seconds and bytes.
 
     Raises:
         UserError: a wrong name or type among the options. Whatever else is wrong is a finding.
     """
-    prepared = prepare(configure("fit", [*fit_options, *A_FIT_OF_ITS_OWN]), keeps_nothing=True)
+    prepared = prepare(configure("fit", [*fit_options, *A_FIT_OF_ITS_OWN]), saves_nothing=True)
     recipe: dict[str, Any] = {"problems": prepared.problems}
     if not prepared.problems:  # first: what is examined later takes memory, too
         recipe |= examine_recipe(prepared) | measure(prepared, fit_options)
@@ -79,7 +79,7 @@ def examine(fit_options: Sequence[str]) -> dict[str, dict[str, Any]]:
 
 
 def examine_machine(runs_dir: str, accelerator: object) -> dict[str, Any]:
-    """What it is, and what is left of it."""
+    """Examines the machine: its parts, its speed, its free disk."""
     here = machine.describe()
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return {
@@ -99,12 +99,12 @@ def examine_machine(runs_dir: str, accelerator: object) -> dict[str, Any]:
 
 
 def existing(folder: Path) -> Path:
-    """The folder, or the nearest above it that is there."""
+    """Finds the folder, or the nearest above it that exists."""
     return next(path for path in [folder.absolute(), *folder.absolute().parents] if path.exists())
 
 
 def examine_text(tokens: Tokens) -> dict[str, Any]:
-    """What is in it, and whether its held-out part is a fair test of the rest."""
+    """Examines the text: its characters, and whether its held-out part is a fair test of the rest."""
     train, val, tokenizer, length = tokens.train_ids, tokens.val_ids, tokens.tokenizer, tokens.length
     known, held_out = (token_counts(ids, len(tokenizer)) for ids in (train, val))
     counts = known + held_out
@@ -133,7 +133,7 @@ def examine_text(tokens: Tokens) -> dict[str, Any]:
 
 
 def suited(text: dict[str, Any], here: dict[str, Any]) -> str:
-    """The shipped recipe for this text on this machine, with what must be changed for the text to fill its blocks."""
+    """Chooses the shipped recipe for this text on this machine, with blocks that the text can fill."""
     if here["gpu"]:
         recipe, block = "configs/gpu.yaml", 256
     elif text["characters"] > LONG_TEXT:
@@ -145,7 +145,7 @@ def suited(text: dict[str, Any], here: dict[str, Any]) -> str:
 
 
 def examine_recipe(prepared: Prepared) -> dict[str, Any]:
-    """How it suits the text."""
+    """Examines the recipe: its size, and how it suits the text."""
     model, data, trainer = prepared.made()
     net = model.blueprint(*data.sizes)
     parameters = sum(p.numel() for p in net.parameters())
@@ -171,7 +171,7 @@ def examine_recipe(prepared: Prepared) -> dict[str, Any]:
 
 
 def overfitting(ratio: float, passes: float | None) -> str:
-    """What is to be expected of reading a text `passes` times with `ratio` parameters for each of its characters.
+    """Judges how likely overfitting is: a text read `passes` times, with `ratio` parameters for each character.
 
     Args:
         ratio: parameters for each character.
@@ -185,7 +185,7 @@ def overfitting(ratio: float, passes: float | None) -> str:
 
 
 def measure(prepared: Prepared, fit_options: Sequence[str]) -> dict[str, Any]:
-    """A few real steps and held-out batches, and what they come to for the whole run; not compiled."""
+    """Measures a few real steps and held-out batches, and predicts the whole run from them; not compiled."""
     options = prepared.configuration.config.trainer
     accumulate, every, steps = options.accumulate_grad_batches, options.val_check_interval, options.max_steps
     short = [
@@ -194,7 +194,7 @@ def measure(prepared: Prepared, fit_options: Sequence[str]) -> dict[str, Any]:
         "--model.schedule.warmup_steps=0", *A_FIT_OF_ITS_OWN,
     ]  # fmt: skip
     watch = Stopwatch()
-    trial = prepare(configure("fit", [*fit_options, *short]), [watch], keeps_nothing=True)
+    trial = prepare(configure("fit", [*fit_options, *short]), [watch], saves_nothing=True)
     with contextlib.redirect_stdout(io.StringIO()):
         run(trial)
     step = statistics.median(watch.steps[2 * accumulate :]) * accumulate

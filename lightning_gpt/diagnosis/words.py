@@ -1,4 +1,4 @@
-"""The doctor's findings in plain words, with remedies: a page of text."""
+"""Puts the doctor's findings into plain words, with remedies: a page of text."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from lightning_gpt.terminal import row
 from lightning_gpt.text.overlap import LONG
 
-RARE = 10  # a character seen less often is hardly learned
-COPIED = 100  # characters: no line stands twice by accident at this length
-STEPS = 12  # that are measured
+RARE = 10  # a character that occurs less often is hardly learned
+COPIED = 100  # characters: no line of this length occurs twice by accident
+STEPS = 12  # steps that are measured
 
 
 def in_words(findings: dict[str, dict[str, Any]]) -> str:
-    """The findings as a page of text, remedies included."""
+    """Formats the findings as a page of text, remedies included."""
     lines = [*say_machine(findings["machine"])]
     if findings["text"]:
         lines += ["", *say_text(findings["text"])]
@@ -21,12 +21,12 @@ def in_words(findings: dict[str, dict[str, Any]]) -> str:
 
 
 def warn(text: str) -> str:
-    """A line that should be read."""
+    """Formats a warning."""
     return row("!", text, "yellow")
 
 
 def say_machine(found: dict[str, Any]) -> list[str]:
-    """The machine."""
+    """Describes the machine."""
     gpu = f", {found['gpu']}" if found["gpu"] else ""
     half = f", {found['bf16_flops'] / 1e9:,.0f} in bf16" if found["bf16_flops"] else ", no bf16 arithmetic"
     compiler = "a C++ compiler" if found["compiler"] else "no C++ compiler: on the CPU --model.compile has no effect"
@@ -40,7 +40,7 @@ def say_machine(found: dict[str, Any]) -> list[str]:
 
 
 def say_text(found: dict[str, Any]) -> list[str]:
-    """The text."""
+    """Describes the text."""
     size_and_kind = f"{found['characters']:,} characters, {found['distinct']} distinct, {found['encoding']}"
     lines = [
         row("text", f"{found['corpus']}: {size_and_kind}"),
@@ -48,24 +48,24 @@ def say_text(found: dict[str, Any]) -> list[str]:
         *(row("", remark) for remark in found["remarks"]),
     ]
     if rare := found["rare"]:
-        lines.append(row("", f"{len(rare)} characters stand in it fewer than {RARE} times: {some(rare)}"))
+        lines.append(row("", f"{len(rare)} characters occur in it fewer than {RARE} times: {some(rare)}"))
     if unseen := found["unseen"]:
-        lines.append(warn(f"held out are characters that the training text lacks: {some(unseen)}"))
+        lines.append(warn(f"the held-out text has characters that the training text lacks: {some(unseen)}"))
     recipe = row("", f"a recipe for it on this machine: {found['suited_recipe']}")
     copied, long = found["held_out_copied"], found["held_out_copied_long"]
     if copied is None:
-        return [*lines, row("", "too long to look for parts of it that stand twice"), recipe]
+        return [*lines, row("", "too long to look for parts of it that occur twice"), recipe]
     longest = f"the longest has {found['longest_copied']:,}"
-    told = f"of the held-out text also stands in the training text, in stretches of {LONG} or more; {longest}"
-    lines += [row("", f"{copied:.1%} {told}"), recipe]
+    where = f"of the held-out text also occurs in the training text, in stretches of {LONG} or more; {longest}"
+    lines += [row("", f"{copied:.1%} {where}"), recipe]
     if long > 0.01:
-        told = f"of it in stretches of {COPIED} or more: val/loss will look better than it is; remove duplicates"
-        lines.append(warn(f"{long:.0%} {told}"))
+        where = f"of it in stretches of {COPIED} or more: val/loss will look better than it is; remove duplicates"
+        lines.append(warn(f"{long:.0%} {where}"))
     return lines
 
 
 def some(characters: Iterable[str], most: int = 30) -> str:
-    """A few of them, readable."""
+    """Joins a few characters, readable."""
     shown = [repr(c)[1:-1] for c in characters]
     return " ".join(shown[:most]) + (" …" if len(shown) > most else "")
 
@@ -78,7 +78,7 @@ ADVICE = {
 
 
 def say_recipe(found: dict[str, Any], here: dict[str, Any]) -> list[str]:
-    """The recipe."""
+    """Describes the recipe."""
     if found["problems"]:
         return [warn(problem) for problem in found["problems"]]
     ratio = f"{found['parameters_per_character']:.2g} for each character to train on"
@@ -88,7 +88,7 @@ def say_recipe(found: dict[str, Any], here: dict[str, Any]) -> list[str]:
     lines = [
         row("recipe", f"{found['network']} of {found['parameters']:,} parameters, {ratio}"),
         row("", work),
-        row("", f"learning it by heart is {found['overfitting']}{ADVICE[found['overfitting']]}"),
+        row("", f"overfitting (memorising the text) is {found['overfitting']}{ADVICE[found['overfitting']]}"),
         row("", f"{size(found['checkpoint_bytes'])} of checkpoints, {size(found['peak_memory_bytes'])} of memory"),
     ]
     if here["best_precision"] != found["precision"]:
@@ -103,12 +103,12 @@ def say_recipe(found: dict[str, Any], here: dict[str, Any]) -> list[str]:
 
 
 def size(count: float) -> str:
-    """Bytes, readable."""
+    """Formats bytes."""
     return f"{count / 1e9:,.1f} GB" if count >= 1e9 else f"{count / 1e6:,.0f} MB"
 
 
 def duration(seconds: float) -> str:
-    """Seconds, readable."""
+    """Formats seconds."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

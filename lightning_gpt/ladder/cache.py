@@ -1,6 +1,6 @@
 """The cache: a network goes on reading where it stopped. No rung; rung 8 is the first network that can do it.
 
-To write a text, a network is asked for one character at a time, and each answer needs the whole context again. But what
+To write a text, a network predicts one character at a time, and each prediction needs the whole context. But what
 a causal network computes for a position never changes when more characters follow: the future does not move the past.
 Of the earlier positions attention needs only keys and values, never their queries: saved, they make the next character
 cost one position's work, not T positions' ("Fast Transformer Decoding", Shazeer 2019).

@@ -61,15 +61,15 @@ class Ensemble(CachedNetwork):
         return torch.stack(expected).logsumexp(dim=0) - math.log(len(expected))
 
     def first(self) -> ModernGPT:
-        """The member that stands for all where only one can be shown."""
+        """Returns the member that stands for all where only one can be shown."""
         member = self.members[0]
         assert isinstance(member, ModernGPT)
         return member
 
     def embedding(self) -> nn.Embedding:
-        """The first member's table (V, C)."""
+        """Returns the first member's table (V, C)."""
         return self.first().embedding()
 
     def attention_layers(self) -> list[Attention]:
-        """The first member's layers of attention."""
+        """Lists the first member's layers of attention."""
         return self.first().attention_layers()

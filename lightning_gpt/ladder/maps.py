@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from lightning_gpt.ladder.network import Network
+from lightning_gpt.ladder.network import Attention, Network
 
 
 def attention_maps(network: Network, ids: Tensor) -> Tensor:
@@ -15,7 +15,8 @@ def attention_maps(network: Network, ids: Tensor) -> Tensor:
     maps: list[Tensor] = []
 
     def look(attention: nn.Module, x: tuple[Tensor, ...]) -> None:
-        weights = attention.attention_weights(x[0])[0]  # type: ignore[operator]  # hooks are typed for any module
+        assert isinstance(attention, Attention)
+        weights = attention.attention_weights(x[0])[0]
         maps.append(weights if weights.ndim == 3 else weights[None])  # a single head has no dimension for heads
 
     hooks = [layer.register_forward_pre_hook(look) for layer in network.attention_layers()]

@@ -56,12 +56,12 @@ class NetworkConfig:
                 )
 
     def main(self) -> dict[str, int | float]:
-        """The sizes by which networks of all kinds are compared: numbers and shares, no options."""
+        """Returns the sizes by which networks of all kinds are compared: numbers and shares, no options."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.metadata.get("main")}
 
 
 class Attention(nn.Module):
-    """A layer in which positions look at each other; what they look at can be asked for."""
+    """A layer in which positions attend to each other; its weights can be read."""
 
     def attention_weights(self, x: Tensor) -> Tensor:
         """x (B, T, C) to the weights of each head (B, H, T, T), or (B, T, T) of a single one; rows sum to 1."""
@@ -106,17 +106,17 @@ class Network(nn.Module):
         raise NotImplementedError
 
     def embedding(self) -> nn.Embedding:
-        """The table of the characters' vectors (V, C)."""
+        """Returns the table of the characters' vectors (V, C)."""
         assert isinstance(self.token_embedding, nn.Embedding)
         return self.token_embedding
 
     def attention_layers(self) -> list[Attention]:
-        """The layers of attention from the input on; of heads inside one of them, only the whole."""
+        """Lists the layers of attention from the input on; of heads inside one of them, only the whole."""
         layers = [module for module in self.modules() if isinstance(module, Attention)]
         inside = {part for layer in layers for part in layer.modules() if part is not layer}
         return [layer for layer in layers if layer not in inside]
 
     def hidden_matrices(self) -> list[nn.Parameter]:
-        """The matrices of its blocks, from the input on: all but embeddings, head and vectors. None without blocks."""
+        """Lists the matrices of its blocks, from the input on: no embeddings, head or vectors. None without blocks."""
         blocks = (module for module in self.modules() if isinstance(module, Block))
         return [p for block in blocks for p in block.parameters() if p.ndim == 2]

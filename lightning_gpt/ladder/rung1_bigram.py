@@ -20,5 +20,5 @@ class Bigram(Network):
         return self.table(ids)  # (B, T, V)
 
     def embedding(self) -> nn.Embedding:
-        """The table itself: a character's vector is what follows it."""
+        """Returns the table itself: a character's vector is what follows it."""
         return self.table

@@ -77,7 +77,7 @@ class GPTBlock(Block):
         return x + self.dropout(self.mlp(self.norm2(x)))
 
     def projections(self) -> tuple[nn.Linear, nn.Linear]:
-        """The two layers whose output is added to the residual path."""
+        """Returns the two layers whose output is added to the residual path."""
         return self.attention.projection, self.mlp.projection
 
 

@@ -1,4 +1,4 @@
-"""A function as a command: its parameters are the options, its docstring is the help. Uses argparse alone."""
+"""Calls a function as a command: its parameters are the options, its docstring the help. Uses argparse alone."""
 
 import argparse
 import inspect
@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 
 from docstring_parser import parse as parse_docstring
 
-from lightning_gpt.errors import UserError, nearest
+from lightning_gpt.errors import UserError, did_you_mean
 from lightning_gpt.launch.completion import answer, wanted
 from lightning_gpt.launch.types import NOT_A_VALUE, converted, in_words
 
@@ -53,11 +53,11 @@ def _joined(args: Sequence[str], own: Collection[str]) -> Iterator[str]:
 
 
 def _parser(name: str, function: Callable[..., Any], hints: dict[str, Any]) -> Parser:
-    told = parse_docstring(inspect.getdoc(function) or "")
-    helps = {parameter.arg_name: parameter.description for parameter in told.params}
+    docstring = parse_docstring(inspect.getdoc(function) or "")
+    helps = {parameter.arg_name: parameter.description for parameter in docstring.params}
     parameters = inspect.signature(function).parameters
-    epilog = helps.get(REST)
-    parser = Parser(prog=f"lightning-gpt {name}", description=told.short_description, epilog=epilog, allow_abbrev=False)
+    description, epilog = docstring.short_description, helps.get(REST)
+    parser = Parser(prog=f"lightning-gpt {name}", description=description, epilog=epilog, allow_abbrev=False)
     for option, parameter in parameters.items():
         if option == REST:
             continue
@@ -76,7 +76,7 @@ def _parser(name: str, function: Callable[..., Any], hints: dict[str, Any]) -> P
 
 
 def _value(option: str, hint: Any, given: Any) -> Any:
-    """What was typed as what the function takes; a default stays what it is."""
+    """Converts what was typed to the parameter's type; a default stays what it is."""
     if not isinstance(given, str):
         return given
     value = converted(hint, given)
@@ -89,5 +89,4 @@ def _unexpected(word: str, known: Iterable[str]) -> str:
     if not word.startswith("-"):
         return f"unexpected {word!r}: options begin with --, and a value with blanks needs quotes"
     name = word.partition("=")[0].lstrip("-")
-    hint = nearest(name, known)
-    return f"there is no option {name}; " + (f"did you mean {hint}?" if hint else "see --help")
+    return f"there is no option {name}; {did_you_mean(name, known, 'see --help')}"

@@ -1,4 +1,4 @@
-"""Refuses what a Trainer option can't mean here: each of them works, or is refused in one line with what to do instead.
+"""Refuses Trainer options that have no meaning here: each works, or is refused in one line with its remedy.
 
 Types are checked before (see `options`); here are values. The rest is the machine's and Lightning's to say.
 """
@@ -11,11 +11,11 @@ from typing import Any
 from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import StrategyRegistry
 
-from lightning_gpt.errors import nearest
+from lightning_gpt.errors import did_you_mean
 
 ENDLESS = "blocks are drawn without end, so there are no epochs"
 
-# options that have one meaning here: the values that are it, and why there is no other
+# options that can have one meaning only: the values that mean it, and why there is no other
 FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
     "fast_dev_run": ((False, 0), "a short trial is --trainer.max_steps 5 --trainer.val_check_interval 5"),
     "overfit_batches": (
@@ -39,22 +39,22 @@ FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
 
 
 def at_least(least: float, *also: Any) -> Callable[[Any], bool]:
-    """Makes a test for finite numbers of at least so much, and some other values."""
+    """Makes a predicate for finite numbers of at least so much, and some other values."""
     return lambda value: value in also or (is_number(value) and math.isfinite(value) and value >= least)
 
 
 def is_number(value: Any) -> bool:
-    """Whether this is a number, and no switch."""
+    """Returns whether this is a number, and no switch."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def is_part(value: Any) -> bool:
-    """Whether this is a number of batches, or a share of them; or left to Lightning."""
+    """Returns whether this is a number of batches, or a share of them; or left to Lightning."""
     return value is None or 0.0 < value <= 1.0 or (value > 1.0 and value % 1.0 == 0.0)
 
 
 def are_devices(value: Any) -> bool:
-    """Whether this names devices: auto, a number of them, or which."""
+    """Returns whether this names devices: auto, a number of them, or which."""
     if isinstance(value, list):
         return bool(value) and all(isinstance(x, int) and x >= 0 for x in value)
     if isinstance(value, str):
@@ -63,7 +63,7 @@ def are_devices(value: Any) -> bool:
 
 
 def is_duration(value: Any) -> bool:
-    """Whether this is a time as Lightning's Timer takes it."""
+    """Returns whether this is a time as Lightning's Timer takes it."""
     return not isinstance(value, str) or bool(re.fullmatch(r"\d+:\d\d:\d\d:\d\d", value))
 
 
@@ -93,7 +93,7 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def trainer_problems(options: Mapping[str, Any]) -> list[str]:
-    """Says which of the Trainer's options can't be as they are, each in a line.
+    """Lists what is wrong with the Trainer's options, each in a line.
 
     Args:
         options: the Trainer's, by name, parsed.
@@ -112,13 +112,12 @@ def trainer_problems(options: Mapping[str, Any]) -> list[str]:
     for name, known in (("accelerator", ACCELERATORS), ("strategy", STRATEGIES)):
         value = options.get(name)
         if isinstance(value, str) and value not in known:
-            hint = nearest(value, known)
-            remedy = f"did you mean {hint}?" if hint else f"there are {', '.join(x for x in known if '_' not in x)}"
-            found.append(f"there is no trainer.{name} {value!r}; {remedy}")
+            shown = f"there are {', '.join(x for x in known if '_' not in x)}"
+            found.append(f"there is no trainer.{name} {value!r}; {did_you_mean(value, known, shown)}")
     every, accumulate = options.get("val_check_interval"), options.get("accumulate_grad_batches", 1)
     if not found and isinstance(every, int) and every % accumulate:
         found.append(
             f"trainer.val_check_interval {every} counts batches and must be a multiple of "
-            f"accumulate_grad_batches {accumulate}: a checkpoint keeps no half-gathered gradient"
+            f"accumulate_grad_batches {accumulate}: a checkpoint saves no half-accumulated gradient"
         )
     return found

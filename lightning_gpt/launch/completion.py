@@ -1,4 +1,4 @@
-"""Shell completion: argcomplete, which jsonargparse asks for each of its parsers, led to the right one of ours."""
+"""Shell completion by argcomplete, which jsonargparse calls for each of its parsers: led to the command's own."""
 
 import argparse
 import os
@@ -8,16 +8,16 @@ VARIABLE = "_ARGCOMPLETE"  # set by the shell's hook: the number of words that m
 
 
 def wanted() -> bool:
-    """Whether a shell is asking what could come next."""
+    """Returns whether a shell is asking for completions."""
     return VARIABLE in os.environ
 
 
 def complete(commands: Iterable[str], dispatch: Callable[[list[str]], None]) -> None:
-    """Answers the shell, and ends the process.
+    """Prints completions for the shell, and ends the process.
 
     Args:
-        commands: all there are.
-        dispatch: what runs a command; its parser answers before anything else happens.
+        commands: the names of all commands.
+        dispatch: runs a command; its parser answers before anything else happens.
     """
     before = os.environ["COMP_LINE"][: int(os.environ["COMP_POINT"])]
     words = before.split()[1:]
@@ -31,7 +31,7 @@ def complete(commands: Iterable[str], dispatch: Callable[[list[str]], None]) -> 
 
 
 def answer(parser: argparse.ArgumentParser) -> None:
-    """Ends the process with what this parser could take next, if a shell is asking."""
+    """Prints this parser's completions and ends the process, if a shell is asking."""
     if wanted():
         import argcomplete
 

@@ -1,13 +1,14 @@
-"""The first of three steps: what a run is asked to do, parsed and checked by name and type. Nothing is made yet."""
+"""The first of three steps: parses a run's options and checks them by name and type. Makes nothing yet."""
 
 import logging
 import os
 import secrets
 import sys
 from argparse import ArgumentError
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import jsonargparse
 import yaml
@@ -27,7 +28,6 @@ from lightning_gpt.runs.resume import differences, unfinished
 from lightning_gpt.training import TRAINER_DEFAULTS, CharDataModule, LanguageModel, Overfitting, SampleText
 
 Stage = Literal["fit", "validate", "test", "predict"]
-STAGES: tuple[Stage, ...] = get_args(Stage)
 GO_ON_FROM = "LIGHTNING_GPT_GO_ON_FROM"  # the answer to --resume ask, for further ranks, which must not ask
 
 
@@ -36,22 +36,22 @@ class WholeConfig(SaveConfigCallback):
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Replaces the file, on rank 0."""
-        folder = trainer.log_dir  # asked of all ranks, or the first one waits for the others
+        folder = trainer.log_dir  # read on all ranks, or the first one waits for the others
         if trainer.is_global_zero and folder is not None:
             with replacing(Path(folder) / FILE) as file:
                 file.write(self.parser.dump(self.config, skip_unset=False).encode())
 
 
 class Configuration(LightningCLI):
-    """LightningCLI over the one module and the one datamodule, for one stage: it parses, and `prepare` makes.
+    """Parses the options of one stage: LightningCLI over the one module and datamodule, which `prepare` makes.
 
     Attributes:
         stage: fit, validate, test or predict.
-        command: what was typed to begin it.
+        command: the command line that began it.
         config: every option, as LightningCLI parsed it.
         checkpoint: the file to begin from.
-        saved: what that file holds.
-        found: what was taken from the run that the checkpoint lies in; None where the user gave a configuration.
+        saved: that file's contents.
+        found: options of the run that the checkpoint lies in; None where the user gave a configuration.
 
     Raises:
         UserError: all that is wrong with names and types of options, or a checkpoint that can't be read.
@@ -64,7 +64,7 @@ class Configuration(LightningCLI):
         self.saved: dict[str, Any] | None = None
         self.found: Found | None = None
         args = list(renamed(args))
-        if not completion.wanted() and not asks_aside(args):
+        if not completion.wanted() and not asks_for_help(args):
             self._look_ahead(args)
             args = list(written_out(args))
         with quiet("lightning.fabric.utilities.seed"):  # config.yaml has the seed
@@ -82,7 +82,7 @@ class Configuration(LightningCLI):
             )
 
     def _look_ahead(self, args: list[str]) -> None:
-        """Checks the options by our own knowledge of them; finds the checkpoint and what lies beside it."""
+        """Checks the options by our own tables of them; finds the checkpoint and the options of its run."""
         given = list(options.given_options(args))
         if problems := options.problems(given):
             raise UserError.of(problems)
@@ -98,7 +98,7 @@ class Configuration(LightningCLI):
             self.found = found_beside(self.checkpoint, self.saved)
 
     def begin_from(self, checkpoint: Path) -> None:
-        """Takes the checkpoint to begin from.
+        """Reads the checkpoint to begin from.
 
         Raises:
             UserError: it can't be read.
@@ -106,10 +106,10 @@ class Configuration(LightningCLI):
         self.checkpoint = checkpoint
         self.saved = checkpoint_file.read(checkpoint)
 
-    # ---------------------------------------------------------------------------------------- what LightningCLI asks
+    # --------------------------------------------------------------------------------------- LightningCLI's own hooks
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds where the run goes and its samples; what was found beside a checkpoint becomes the default."""
+        """Adds the options of folder, resuming and samples; what was found beside a checkpoint becomes the default."""
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="A checkpoint: a path, or best or last.")
         parser.add_argument("--name", type=str, default="gpt", help="The run's name: it lies in <runs_dir>/<name>/.")
         parser.add_argument("--runs_dir", type=str, default="runs", help="The folder of all runs.")
@@ -129,7 +129,7 @@ class Configuration(LightningCLI):
         parser.add_lightning_class_args(Overfitting, "overfitting")
         parser.set_defaults({"model.optimizer": {"class_path": "AdamW"}})
         parser.link_arguments("seed_everything", "data.seed", compute_fn=int)
-        self.defaults = vars(parser.get_defaults().as_flat())  # of a run that nothing is known of
+        self.defaults = vars(parser.get_defaults().as_flat())  # before what was found beside a checkpoint
         if self.found is not None:
             parser.set_defaults(self.found.defaults)
             left_out = [name for name, value in self.found.left_out.items() if value != self.defaults.get(name)]
@@ -138,10 +138,10 @@ class Configuration(LightningCLI):
                 print(f"not taken from {self.found.folder}: {names}; give them if they are wanted", file=sys.stderr)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
-        """Parses; turns `best` and `last` into paths, and a random seed into a number.
+        """Parses the command line; turns `best` and `last` into paths, and a random seed into a number.
 
         Raises:
-            UserError: what only the classes themselves could refuse.
+            UserError: an option that only the classes themselves could refuse.
         """
         assert isinstance(args, list)
         if completion.wanted():
@@ -166,10 +166,10 @@ class Configuration(LightningCLI):
     def instantiate_classes(self) -> None:
         """Makes nothing: that is the second step, see `lightning_gpt.launch.preparation`."""
 
-    # ------------------------------------------------------------------------------------------------------ questions
+    # -------------------------------------------------------------------------------------------------- what it holds
 
     def dump(self) -> str:
-        """Writes the whole configuration as YAML, without what other options give.
+        """Serialises the whole configuration as YAML, without options that others give.
 
         Raises:
             UserError: a class of the user's own has a default that can't be written.
@@ -188,16 +188,16 @@ class Configuration(LightningCLI):
         return Path(self.config.runs_dir) / self.config.name
 
     def differences(self, folder_config: Mapping[str, Any]) -> list[str]:
-        """Lists what another run was configured otherwise."""
+        """Lists the options in which another run's configuration differs."""
         mine = yaml.safe_load(self.dump())
         theirs = modernised_config(folder_config)
         data = theirs.get("data")
         if isinstance(data, Mapping) and data.get("corpus") == mine["data"]["offline_corpus"]:
-            theirs["data"] = {**data, "corpus": mine["data"]["corpus"]}  # it had to take the stand-in
+            theirs["data"] = {**data, "corpus": mine["data"]["corpus"]}  # that run had to take the stand-in
         return differences(theirs, mine, self.defaults)
 
     def _find_interrupted(self) -> None:
-        """Takes the newest run's last.ckpt, if that run was interrupted and --resume wants it.
+        """Begins from the newest run's last.ckpt, if that run was interrupted and --resume allows it.
 
         Raises:
             UserError: --resume auto, and that run was configured otherwise.
@@ -239,7 +239,7 @@ class Configuration(LightningCLI):
 
 
 def configure(stage: Stage, args: list[str], command: str = "") -> Configuration:
-    """Parses and checks what a stage is asked to do.
+    """Parses and checks a stage's options.
 
     Raises:
         UserError: see `Configuration`.
@@ -247,25 +247,23 @@ def configure(stage: Stage, args: list[str], command: str = "") -> Configuration
     return Configuration(stage, args, command)
 
 
-def asks_aside(args: list[str]) -> bool:
-    """Whether the arguments ask for help and not for a run."""
+def asks_for_help(args: list[str]) -> bool:
+    """Returns whether the arguments ask for help, not for a run."""
     return any(word in ("-h", "--help") or word.split("=")[0].endswith(".help") for word in args)
 
 
 def is_rank_zero() -> bool:
-    """Whether this process is the first of its run, or the only one; asked before there is a strategy."""
+    """Returns whether this process is the first of its run, or the only one; known before there is a strategy."""
     return not any(int(os.environ.get(name, 0)) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
-class quiet:  # noqa: N801  used as a verb
-    """Turns a logger's chatter off inside the block; its warnings stay."""
-
-    def __init__(self, name: str) -> None:
-        self.logger = logging.getLogger(name)
-
-    def __enter__(self) -> None:
-        self.level = self.logger.level
-        self.logger.setLevel(logging.WARNING)
-
-    def __exit__(self, *_: object) -> None:
-        self.logger.setLevel(self.level)
+@contextmanager
+def quiet(name: str) -> Iterator[None]:
+    """Silences a logger inside the block; its warnings stay."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,4 +1,4 @@
-"""What is taken from the run that a checkpoint lies in: data, by known names and plain types, and nothing else.
+"""Takes options from the run that a checkpoint lies in: by known names, of plain types, as data only.
 
 A run's folder may come from anybody. The user who names its checkpoint has not named its config.yaml, so no class of
 that file is imported, no path in it is written to, and nothing is started by it.
@@ -25,7 +25,7 @@ NOT_TAKEN = ("config", "ckpt_path", "name", "runs_dir", "resume", "data.data_dir
 
 @dataclass(frozen=True)
 class Found:
-    """What was found beside a checkpoint.
+    """Options found beside a checkpoint.
 
     Attributes:
         folder: the run's folder, if the checkpoint lies in one.
@@ -39,7 +39,7 @@ class Found:
 
 
 def found_beside(path: Path, checkpoint: Mapping[str, Any]) -> Found:
-    """Takes what the record of a checkpoint says, and what its run's config.yaml may say.
+    """Takes options from a checkpoint's record, and those that are safe from its run's config.yaml.
 
     Raises:
         UserError: the checkpoint or the configuration is damaged.
@@ -56,13 +56,13 @@ def found_beside(path: Path, checkpoint: Mapping[str, Any]) -> Found:
         if record.corpus.train_fraction is not None:
             defaults["data.train_fraction"] = record.corpus.train_fraction
     defaults["data.tokenizer"] = record.tokenizer.kind
-    if folder is not None:  # it goes on where it lies, wherever that is now
+    if folder is not None:  # the run goes on in its own folder, wherever that is now
         defaults |= {"name": folder.parent.name, "runs_dir": os.path.relpath(folder.parent.parent)}
     return Found(folder, defaults, left_out)
 
 
 def settings(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Sorts a configuration that nobody vouches for into options that are taken and known ones that are not."""
+    """Splits an untrusted configuration into options that are taken and known ones that are not."""
     taken: dict[str, Any] = {}
     left_out: dict[str, Any] = {}
     given = list(flattened(config, None))
@@ -88,7 +88,7 @@ def settings(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]
 
 
 def _optimizer(given: list[Given]) -> dict[str, Any]:
-    """The recipe that is named, by its class of ours."""
+    """Returns the optimizer that is named, if it is one of ours, without its options."""
     named = [str(option.value).rpartition(".")[2] for option in given if option.name == "model.optimizer"]
     known = [name for name in named if name in CHOICES["model.optimizer"]]
     return {"class_path": known[-1] if known else "AdamW", "init_args": {}}

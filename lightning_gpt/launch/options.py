@@ -1,4 +1,4 @@
-"""All options of fit and its kin by name and type, and complaints made of that. Parses and makes nothing."""
+"""Knows all options of the Trainer's stages by name and type, and complains of wrong ones. Makes nothing."""
 
 import inspect
 import json
@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from lightning.pytorch import Trainer
 
-from lightning_gpt.errors import UserError, nearest
+from lightning_gpt.errors import UserError, did_you_mean
 from lightning_gpt.ladder import NETWORKS, Network
 from lightning_gpt.launch.recipe import read_recipe
 from lightning_gpt.launch.types import Answer, in_words, takes
@@ -31,7 +31,7 @@ CHOICES: dict[str, dict[str, type]] = {
     "model.network": {network.__name__: network for network in NETWORKS},
     "model.optimizer": {recipe.__name__: recipe for recipe in (AdamW, Muon)},
 }
-LINKED = {  # options of classes that other options give
+LINKED = {  # options of classes that are set by other options
     "data.seed": "--seed_everything gives it",
     "model.network.vocab_size": "it is the text's own number of characters",
     "model.network.block_size": "--data.block_size gives it",
@@ -42,12 +42,12 @@ ASIDE = ("help", "print_config")  # options that ask for something else than a r
 
 @dataclass(frozen=True)
 class Given:
-    """An option as somebody gave it.
+    """An option as it was given.
 
     Attributes:
         name: as `data.corpus`; of a class's own options as `model.network.n_layer`, without init_args.
         value: a text, if it was typed.
-        source: the file that it stands in; None for the command line.
+        source: the file that it is from; None for the command line.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Given:
 
 @cache
 def known_options() -> dict[str, Any]:
-    """All options but those of chosen classes: name to type."""
+    """Lists all options but those of chosen classes: name to type."""
     return {
         **OWN,
         **{f"trainer.{name}": hint for name, hint in parameters(Trainer).items()},
@@ -76,7 +76,7 @@ def known_options() -> dict[str, Any]:
 
 @cache
 def choice_options(option: str, chosen: str) -> dict[str, Any]:
-    """The options of a chosen class: name to type."""
+    """Lists the options of a chosen class: name to type."""
     cls = CHOICES[option][chosen]
     # a network's sizes are the fields of its config
     of: type = typing.get_type_hints(cls)["config"] if issubclass(cls, Network) else cls
@@ -85,7 +85,7 @@ def choice_options(option: str, chosen: str) -> dict[str, Any]:
 
 @cache
 def parameters(of: Callable[..., Any]) -> dict[str, Any]:
-    """The parameters of a function, or of a class's constructor: name to type."""
+    """Lists the parameters of a function, or of a class's constructor: name to type."""
     hints = typing.get_type_hints(
         inspect.unwrap(inspect.getattr_static(of, "__init__") if isinstance(of, type) else of)
     )
@@ -123,7 +123,7 @@ def given_options(args: list[str]) -> Iterator[Given]:
 
 
 def flattened(config: Mapping[str, Any], source: Path | None, before: str = "") -> Iterator[Given]:
-    """Yields each option of a nested configuration; what a class that is no choice of ours is made with stays whole."""
+    """Yields each option of a nested configuration; the arguments of a class that is not among CHOICES stay whole."""
     for key, value in config.items():
         name = f"{before}{key}"
         if name in CHOICES and isinstance(value, Mapping):
@@ -151,7 +151,7 @@ def typed(value: Any) -> str:
 
 
 def problems(given: Iterable[Given]) -> list[str]:
-    """Says what is wrong with the names and types of options, each in a line with its remedy."""
+    """Lists what is wrong with the names and types of options, each in a line with its remedy."""
     given = list(given)
     known = known_options()
     found: list[str] = []
@@ -178,7 +178,7 @@ def problems(given: Iterable[Given]) -> list[str]:
 
 
 def _chosen(option: Given) -> tuple[str | None, str | None]:
-    """The class of ours that an option chooses, if it is one; what is wrong with it, if something is."""
+    """Returns the class of ours that an option chooses, if it is one; and what is wrong with it, if something is."""
     choices = CHOICES[option.name]
     kind = option.name.rpartition(".")[2]
     value = option.value
@@ -188,10 +188,8 @@ def _chosen(option: Given) -> tuple[str | None, str | None]:
         return None, None  # a class path, a file or a mapping of the user's own
     if option.name == "model.network" and value in (None, "", "null"):
         return None, WHICH_NETWORK
-    hint = nearest(str(value), choices)
-    remedy = f"did you mean {hint}?" if hint else f"there are {', '.join(choices)}"
     where = f"{option.source}: " if option.source else ""
-    return None, f"{where}there is no {kind} {value}; {remedy}"
+    return None, f"{where}there is no {kind} {value}; {did_you_mean(str(value), choices)}"
 
 
 def _choice_problems(option: Given, choice: str, name: str, inner: str) -> list[str]:
@@ -200,14 +198,11 @@ def _choice_problems(option: Given, choice: str, name: str, inner: str) -> list[
         return _type_problem(option, own[inner])
     where = f"{option.source}: " if option.source else ""
     others = [other for other in CHOICES[choice] if inner in choice_options(choice, other)]
-    hint = nearest(inner, own)
-    if hint:
-        remedy = f"did you mean {hint}?"
-    elif others:
-        remedy = f"{' and '.join(others)} has" if len(others) == 1 else f"{', '.join(others)} have"
+    if others:
+        remedy = f"{', '.join(others)} {'has' if len(others) == 1 else 'have'}"
     else:
         remedy = f"it has {', '.join(own)}" if own else "it has none"
-    return [f"{where}{name} has no option {inner}; {remedy}"]
+    return [f"{where}{name} has no option {inner}; {did_you_mean(inner, own, remedy)}"]
 
 
 def _unknown(option: Given, known: Mapping[str, Any]) -> list[str]:
@@ -217,8 +212,7 @@ def _unknown(option: Given, known: Mapping[str, Any]) -> list[str]:
     if any(option.name.startswith(f"{name}.") for name in known):
         return []  # into a class of the user's own, as trainer.logger.init_args.name
     where = f"{option.source}: " if option.source else ""
-    hint = nearest(option.name, [*known, *LINKED])
-    return [f"{where}there is no option {option.name}; " + (f"did you mean {hint}?" if hint else "see --help")]
+    return [f"{where}there is no option {option.name}; {did_you_mean(option.name, [*known, *LINKED], 'see --help')}"]
 
 
 def _type_problem(option: Given, hint: Any) -> list[str]:

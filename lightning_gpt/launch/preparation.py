@@ -1,4 +1,4 @@
-"""The second of three steps: data, network and Trainer are made, and all that is wrong with them is found at once."""
+"""The second of three steps: makes data, network and Trainer, and finds all that is wrong with them at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,15 +32,15 @@ from lightning_gpt.training import (
 
 @dataclass
 class Prepared:
-    """A run that can begin, or what stands in its way.
+    """A run that is ready to begin, or the problems that prevent it.
 
     Attributes:
-        configuration: what it was made of.
+        configuration: what it was made from.
         problems: each in a line with its remedy; empty if the run can begin.
-        datamodule: its text, read as far as that goes; None if it could not be described.
+        datamodule: its text, prepared if it can be read; None if its options are wrong.
         model: its network; None as long as there are problems.
         trainer: its Trainer; None as long as there are problems.
-        has_folder: whether the run is to lie in a folder of our making.
+        has_folder: whether the run gets a folder that we make.
     """
 
     configuration: Configuration
@@ -51,7 +51,7 @@ class Prepared:
     has_folder: bool = False
 
     def made(self) -> tuple[LanguageModel, CharDataModule, Trainer]:
-        """Returns what can begin.
+        """Returns network, data and Trainer.
 
         Raises:
             UserError: all the problems.
@@ -63,33 +63,33 @@ class Prepared:
 
 
 def prepare(
-    configuration: Configuration, callbacks: Sequence[Callback] = (), *, keeps_nothing: bool = False
+    configuration: Configuration, callbacks: Sequence[Callback] = (), *, saves_nothing: bool = False
 ) -> Prepared:
     """Makes data, network and Trainer as configured; finds what would stop the run, before it has a folder.
 
     Args:
         configuration: see `configure`.
         callbacks: further ones for the Trainer.
-        keeps_nothing: of all callbacks take only these; no folder, no checkpoint, no display.
+        saves_nothing: take no callbacks but these; no folder, no checkpoint, no display.
     """
     keep_freed_memory()
     prepared = Prepared(configuration)
     _choose_precision(prepared)
     _find_value_problems(prepared)
     with collecting(prepared.problems):
-        prepared.datamodule = data = _text(configuration)
+        prepared.datamodule = data = _datamodule(configuration)
         data.prepare_data()
         data.setup(configuration.stage)
         configuration.config.data.corpus = data.corpus  # the stand-in, if it had to be taken
     _find_network_problems(prepared)
     if not prepared.problems:
         with collecting(prepared.problems):
-            _make(prepared, callbacks, keeps_nothing)
+            _make(prepared, callbacks, saves_nothing)
     return prepared
 
 
 def _choose_precision(prepared: Prepared) -> None:
-    """Chooses a fit's precision by the machine, if it was left open; a loss that is only measured is exact."""
+    """Chooses a fit's precision by the machine, if it was left open; what only measures a loss is in fp32."""
     options = prepared.configuration.config.trainer
     if options.precision is None:
         fits = prepared.configuration.stage == "fit"
@@ -132,12 +132,12 @@ def _find_network_problems(prepared: Prepared) -> None:
 
 
 def _chosen(given: Any, option: str) -> Any:
-    """The class of ours that is chosen; None for one of the user's own."""
+    """Returns the chosen class, if it is one of ours; None for one of the user's own."""
     return CHOICES[option].get(given.class_path.rpartition(".")[2])
 
 
-def _text(configuration: Configuration) -> CharDataModule:
-    """The run's text, described but not read; if it was found beside a checkpoint, it is the one trained on."""
+def _datamodule(configuration: Configuration) -> CharDataModule:
+    """Makes the run's data, nothing read yet; a text found beside a checkpoint must be the one trained on."""
     data = CharDataModule(**configuration.config.data)
     found = configuration.found
     if found is None or data.corpus != found.defaults.get("data.corpus"):
@@ -150,7 +150,7 @@ def _text(configuration: Configuration) -> CharDataModule:
     return data
 
 
-def _make(prepared: Prepared, callbacks: Sequence[Callback], keeps_nothing: bool) -> None:
+def _make(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: bool) -> None:
     """Makes network and Trainer, and checks what only the parts together can tell.
 
     Raises:
@@ -162,7 +162,7 @@ def _make(prepared: Prepared, callbacks: Sequence[Callback], keeps_nothing: bool
     try:
         configuration.config_init = made = configuration.parser.instantiate(configuration.config)
         with quiet("lightning.pytorch.utilities.rank_zero"):  # the run's card says what is used
-            trainer = _trainer(prepared, callbacks, keeps_nothing)
+            trainer = _trainer(prepared, callbacks, saves_nothing)
     except UserError:
         raise
     except (MisconfigurationException, ImportError, AttributeError, ValueError, TypeError, RuntimeError) as error:
@@ -177,14 +177,14 @@ def _make(prepared: Prepared, callbacks: Sequence[Callback], keeps_nothing: bool
     prepared.model, prepared.trainer = made.model, trainer
 
 
-def _trainer(prepared: Prepared, callbacks: Sequence[Callback], keeps_nothing: bool) -> Trainer:
+def _trainer(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: bool) -> Trainer:
     """Makes the Trainer, with what the project adds to it."""
     configuration = prepared.configuration
     given = configuration.config_init.trainer
-    fits = configuration.stage == "fit" and not keeps_nothing
+    fits = configuration.stage == "fit" and not saves_nothing
     saves = fits and given.logger is not False and given.enable_checkpointing is not False
     prepared.has_folder = fits and given.logger in (None, True)
-    bar = [] if keeps_nothing else progress_bar(given.enable_progress_bar)
+    bar = [] if saves_nothing else progress_bar(given.enable_progress_bar)
     own = [SafeCheckpoints(), *bar]
     if fits:
         own += displays(configuration.command, version())
@@ -198,7 +198,7 @@ def _trainer(prepared: Prepared, callbacks: Sequence[Callback], keeps_nothing: b
     if not fits or given.logger is False:
         configuration.save_config_callback = None
     trainer = configuration.instantiate_trainer(callbacks=[*as_list(given.callbacks), *callbacks, *own], **options)
-    if keeps_nothing:
+    if saves_nothing:
         trainer.callbacks = list(callbacks)  # type: ignore[attr-defined]  # not those of the configuration either
     return trainer
 
@@ -242,5 +242,5 @@ def _must_hold_a_batch(trainer: Trainer, data: CharDataModule, stage: Stage) -> 
 
 
 def as_list(value: Any) -> list[Any]:
-    """None, one thing or a list of them, as a list."""
+    """Converts None, one thing or several to a list."""
     return [] if value is None else list(value) if isinstance(value, list | tuple) else [value]

@@ -1,4 +1,4 @@
-"""How this program and its companion were called, as they can be typed again, and which version of it runs."""
+"""Names this program and TensorBoard as they can be typed again, and the version that runs."""
 
 import os
 import shlex
@@ -11,7 +11,7 @@ from lightning_gpt import __version__
 
 
 def program_name() -> str:
-    """Names this program; from Python, where it is another that was typed, the one that is installed."""
+    """Returns this program's name as it was typed; from Python, where another program was, the installed one's."""
     program = sys.argv[0]
     if not Path(program).is_file() or Path(program).stem not in ("lightning-gpt", "__main__"):
         return "lightning-gpt"
@@ -22,7 +22,7 @@ def program_name() -> str:
 
 
 def tensorboard_name() -> str:
-    """TensorBoard beside this program."""
+    """Returns the name of the TensorBoard beside this program."""
     program = Path(program_name())
     if program.name == "lightning-gpt":
         return str(program.with_name("tensorboard"))
@@ -30,12 +30,12 @@ def tensorboard_name() -> str:
 
 
 def command() -> str:
-    """What was typed."""
+    """Returns the command line that was typed."""
     return f"{program_name()} {shlex.join(sys.argv[1:])}"
 
 
 def version() -> str:
-    """This program's version, with the git commit where it runs from a checkout."""
+    """Returns this program's version, with the git commit where it runs from a checkout."""
     said = f"lightning-gpt {__version__}"
 
     def git(*words: str) -> str:

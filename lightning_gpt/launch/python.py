@@ -1,4 +1,4 @@
-"""Training from Python: what the command fit does, with the same checks, folder and files."""
+"""Trains from Python as the command fit does, with the same checks, folder and files."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 from lightning.pytorch import Callback
 
-from lightning_gpt.errors import Interrupted, UserError, nearest
+from lightning_gpt.errors import Interrupted, UserError, did_you_mean
 from lightning_gpt.launch.configuration import configure
 from lightning_gpt.launch.options import CHOICES, choice_options, known_options, typed
 from lightning_gpt.launch.preparation import prepare
@@ -80,7 +80,5 @@ def full_name(short: str) -> str:
         return found[0]
     if found:
         raise UserError(f"{short} may be {' or '.join(found)}: name it in full, options={{{found[0]!r}: …}}")
-    hint = nearest(short, [name.rpartition(".")[2] for name in known])
-    raise UserError(
-        f"there is no option {short}; " + (f"did you mean {hint}?" if hint else "see lightning-gpt fit --help")
-    )
+    remedy = did_you_mean(short, [name.rpartition(".")[2] for name in known], "see lightning-gpt fit --help")
+    raise UserError(f"there is no option {short}; {remedy}")

@@ -21,7 +21,7 @@ def read_recipe(path: Path, above: tuple[Path, ...] = ()) -> dict[str, Any]:
 
     Args:
         path: the file; its `base` is a path or a list of paths, relative to it.
-        above: the files that led here.
+        above: the files whose bases led here.
 
     Raises:
         UserError: a file that is missing or no configuration, or one that is its own base.
@@ -45,8 +45,9 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     result = dict(under)
     for name, value in over.items():
         below = result.get(name)
-        inherits = isinstance(below, Mapping) and isinstance(value, Mapping) and not _another_class(below, value)
-        result[name] = merged(below, value) if inherits else value  # type: ignore[arg-type]
+        if isinstance(below, Mapping) and isinstance(value, Mapping) and not _another_class(below, value):
+            value = merged(below, value)
+        result[name] = value
     return result
 
 
@@ -56,7 +57,7 @@ def _another_class(under: Mapping[str, Any], over: Mapping[str, Any]) -> bool:
 
 
 def renamed(args: list[str]) -> Iterator[str]:
-    """Yields a command line with the names of networks and sizes as they are today."""
+    """Yields a command line with old names of networks and sizes replaced by today's."""
     words = iter(args)
     for word in words:
         name, equals, value = word.partition("=")
@@ -67,7 +68,7 @@ def renamed(args: list[str]) -> Iterator[str]:
 
 
 def written_out(args: list[str]) -> Iterator[str]:
-    """Yields a command line with the text of each recipe that LightningCLI could not read by itself."""
+    """Yields a command line in which each recipe that LightningCLI could not read by itself is written out."""
     words = iter(args)
     for word in words:
         name, equals, value = word.partition("=")

@@ -1,4 +1,4 @@
-"""The third of three steps: what was prepared runs. Signals, locks and Lightning's own ways are put right here."""
+"""The third of three steps: runs what was prepared. Locks the folder, restores signals, explains Lightning's errors."""
 
 import os
 import shlex
@@ -15,7 +15,7 @@ from lightning.pytorch import seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_gpt.errors import UserError
-from lightning_gpt.files import held
+from lightning_gpt.files import locked
 from lightning_gpt.launch.configuration import GO_ON_FROM, is_rank_zero, quiet
 from lightning_gpt.launch.preparation import Prepared
 from lightning_gpt.launch.program import program_name, tensorboard_name
@@ -52,7 +52,7 @@ def run(prepared: Prepared) -> Run | None:
         if prepared.has_folder:
             trainer.logger = logger = _logger(prepared)
             folder = Path(logger.log_dir)
-            if is_rank_zero() and not stack.enter_context(held(folder)):
+            if is_rank_zero() and not stack.enter_context(locked(folder)):
                 raise UserError(f"{folder} is being written to by another run: wait for it, or begin a new one")
         stack.enter_context(_answer_for_ranks(configuration.checkpoint))
         seed_everything(config.seed_everything, workers=True, verbose=False)
@@ -75,7 +75,7 @@ def run(prepared: Prepared) -> Run | None:
     if folder is None:
         return None
     if trainer.is_global_zero:
-        _say_what_came_of_it(prepared)
+        _print_summary(prepared)
     return Run(folder)
 
 
@@ -101,7 +101,7 @@ def _logger(prepared: Prepared) -> Board:
 
 @contextmanager
 def _answer_for_ranks(checkpoint: Path | None) -> Iterator[None]:
-    """Lets ranks that Lightning starts by the same command line know what the first one was told to go on from."""
+    """Passes the first rank's checkpoint on to the ranks that Lightning starts by the same command line."""
     before = os.environ.get(GO_ON_FROM)
     if checkpoint is not None:
         os.environ[GO_ON_FROM] = str(checkpoint)
@@ -116,7 +116,7 @@ def _answer_for_ranks(checkpoint: Path | None) -> Iterator[None]:
 
 @contextmanager
 def signals_as_before() -> Iterator[None]:
-    """Gives every signal its handler back when the block ends; Lightning leaves some of its own."""
+    """Restores every signal's handler when the block ends; Lightning leaves some of its own."""
     if threading.current_thread() is not threading.main_thread():  # only that one may set any
         yield
         return
@@ -129,12 +129,13 @@ def signals_as_before() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-def _say_what_came_of_it(prepared: Prepared) -> None:
-    """Prints the best loss, where it is saved, and what to do with it."""
+def _print_summary(prepared: Prepared) -> None:
+    """Prints the best loss, where its checkpoint is saved, and the commands that use it."""
     _, data, trainer = prepared.made()
     config, tokens = prepared.configuration.config, data.tokens
-    best = next((c for c in trainer.checkpoint_callbacks if c.monitor == "val/loss"), None)  # type: ignore[attr-defined]
-    if not (isinstance(best, ModelCheckpoint) and best.best_model_path):
+    savers = [saver for saver in trainer.checkpoint_callbacks if isinstance(saver, ModelCheckpoint)]
+    best = next((saver for saver in savers if saver.monitor == "val/loss"), None)
+    if best is None or not best.best_model_path:
         return
     assert best.best_model_score is not None
     loss, path, program = (

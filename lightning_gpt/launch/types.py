@@ -1,4 +1,4 @@
-"""Types of options: does one take a value, what it makes of typed text, and how it is called in plain words."""
+"""Types of options: which values one takes, how it converts typed text, and its name in plain words."""
 
 import re
 import types
@@ -18,7 +18,7 @@ Sequences = (list, Sequence, Iterable)
 
 
 class Answer(Enum):
-    """Whether a type takes a value; UNSURE: only who instantiates classes can tell."""
+    """A type's answer to a value; UNSURE: only whoever instantiates classes can tell."""
 
     NO = 0
     UNSURE = 1
@@ -26,7 +26,7 @@ class Answer(Enum):
 
 
 def takes(hint: Any, value: Any) -> Answer:
-    """Says whether an option of this type takes a value, which may be text as it was typed."""
+    """Decides whether an option of this type takes a value, which may be text as it was typed."""
     if isinstance(value, str):
         text = converted(hint, value)
         if text is not NOT_A_VALUE:
@@ -55,7 +55,7 @@ def takes(hint: Any, value: Any) -> Answer:
 
 
 def converted(hint: Any, text: str) -> Any:
-    """Returns what a plain type makes of typed text; NOT_A_VALUE where it takes none such."""
+    """Converts typed text to a plain type; NOT_A_VALUE where the type does not take it."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
         if str in inner and set(inner) <= {str, type(None)}:
@@ -81,7 +81,7 @@ def converted(hint: Any, text: str) -> Any:
 
 
 def is_plain(hint: Any) -> bool:
-    """Whether all values of a type are numbers, texts, switches, null, or lists of them: nothing to import."""
+    """Returns whether all values of a type are numbers, texts, switches, null, or lists of them: nothing to import."""
     if hint in WORDS or hint is Ellipsis:
         return True
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
@@ -91,7 +91,7 @@ def is_plain(hint: Any) -> bool:
 
 
 def plain_part(hint: Any) -> Any:
-    """Returns what of a type is plain, see `is_plain`; None if nothing is."""
+    """Returns the plain part of a type, see `is_plain`; None if there is none."""
     if typing.get_origin(hint) in (Union, types.UnionType):
         plain = [alternative for alternative in typing.get_args(hint) if is_plain(alternative)]
         return Union[tuple(plain)] if plain else None  # noqa: UP007  made of a list
@@ -126,7 +126,7 @@ def either(names: list[str]) -> str:
 
 
 def listed(value: Any) -> list[Any] | None:
-    """Returns a list's values, also of one that was typed, as [1, 2]; None where it is no list."""
+    """Returns a list's values, also of a list that was typed, as [1, 2]; None for anything else."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             value = yaml.safe_load(value)

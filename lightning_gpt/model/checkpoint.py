@@ -1,4 +1,4 @@
-"""Reads and writes checkpoint files safely. Knows nothing of Lightning; what a checkpoint says of itself: `record`."""
+"""Reads and writes checkpoint files safely. Knows nothing of Lightning. What a checkpoint holds: see `record`."""
 
 import zipfile
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ def must_hold(checkpoint: Mapping[str, Any], network: Network, path: str | Path)
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """A checkpoint file, on the CPU; tensors and plain values only, so that no code in it can run.
+    """Reads a checkpoint file, to the CPU; tensors and plain values only, so that no code in it can run.
 
     Raises:
         UserError: missing, truncated, not a checkpoint, or holding more than plain values.
@@ -53,7 +53,11 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def _must_not_swell(path: Path) -> None:
-    """Raises ValueError for an archive that would take more memory than it takes disk: torch compresses nothing."""
+    """Refuses an archive that would take more memory than it takes disk: torch compresses nothing.
+
+    Raises:
+        ValueError: it is one.
+    """
     with zipfile.ZipFile(path) as archive:
         if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
             raise ValueError("it would swell when it is read")

@@ -73,7 +73,7 @@ class Reader:
     def logits(self) -> Tensor:
         """Logits (B, V) of the next token, in fp32."""
         # forward itself, not the call: a compiled call would compile anew for each length
-        with torch.inference_mode(), evaluating(self.network):
+        with torch.inference_mode(), eval_mode(self.network):
             if isinstance(self.network, CachedNetwork) and self.cached:
                 logits = self.network.forward(self._unread(), self.cache)
             else:
@@ -81,7 +81,7 @@ class Reader:
             return logits[:, -1].float()
 
     def _unread(self) -> Tensor:
-        """The ids that are not in the cache yet: the last one, or all of them for a new one."""
+        """Returns the ids that the cache lacks: the last one, or all of them for a new cache."""
         size = self.network.block_size
         if self.cache is not None and self.cache.length < size:
             return self.ids[:, -1:]
@@ -92,7 +92,7 @@ class Reader:
 
 
 def for_decoding(network: Network) -> Network:
-    """The same network, its matrices laid out in memory as one token's products read them: a tenth faster on a CPU.
+    """Lays out a network's matrices in memory as one token's products read them: a tenth faster on a CPU.
 
     Shapes and values stay, only the strides change.
     """
@@ -103,7 +103,7 @@ def for_decoding(network: Network) -> Network:
 
 
 @contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
+def eval_mode(network: nn.Module) -> Iterator[None]:
     """Puts the network into eval mode inside the block, and each of its modules back into its mode after it."""
     in_training = [module for module in network.modules() if module.training]
     if in_training:

@@ -28,7 +28,7 @@ def keep_top_p(logits: Tensor, p: float) -> Tensor:
 
 def next_token(
     logits: Tensor,
-    sampling: Sampling = Sampling(),  # noqa: B008  frozen
+    sampling: Sampling = Sampling(),
     generator: torch.Generator | Sequence[torch.Generator] | None = None,
 ) -> Tensor:
     """Draws one token a row: logits (B, V) to ids (B, 1).

@@ -14,10 +14,10 @@ from lightning_gpt.ladder import NETWORKS, Network
 from lightning_gpt.ladder.aliases import modernised
 from lightning_gpt.tokens import Tokenizer, of_plain
 
-KEY = "lightning_gpt"  # where the record stands in the checkpoint
+KEY = "lightning_gpt"  # the record's key in the checkpoint
 FORMAT = 2
-BY_NAME = {network.__name__: network for network in NETWORKS}
-LONGEST = 4096  # characters of a name
+BY_NAME: dict[str, Callable[..., Network]] = {network.__name__: network for network in NETWORKS}
+LONGEST = 4096  # characters of a string
 T = TypeVar("T")
 
 
@@ -69,7 +69,7 @@ class Record:
 
     Attributes:
         network: a rung's class name.
-        sizes: what it was made with.
+        sizes: its config, as plain values.
         tokenizer: from text to its ids and back.
         corpus: the text it was trained on last; None: not known.
         provenance: where its weights come from, the latest last.
@@ -166,7 +166,7 @@ class Record:
         if layers > len(weights) or self.sizes.get("vocab_size") != len(self.tokenizer):
             raise ValueError("its sizes can't be true")  # before a loop over a billion layers
         with torch.device("meta"):  # no memory before the sizes have proved true, no init that is overwritten anyway
-            network = BY_NAME[self.network](**self.sizes)  # type: ignore[arg-type]
+            network = BY_NAME[self.network](**self.sizes)
         network.load_state_dict(weights, assign=True)
         return network.eval()
 

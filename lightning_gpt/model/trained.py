@@ -16,7 +16,7 @@ from torch import Tensor
 from lightning_gpt.errors import UserError
 from lightning_gpt.ladder import Network
 from lightning_gpt.model import checkpoint
-from lightning_gpt.model.decoding import decode, evaluating, for_decoding
+from lightning_gpt.model.decoding import decode, eval_mode, for_decoding
 from lightning_gpt.model.record import KEY, Record
 from lightning_gpt.model.sampling import Sampling
 from lightning_gpt.text import IGNORE, HeldOutBlocks
@@ -108,16 +108,16 @@ class TrainedGPT:
         text = self.tokenizer.clean("") if prompt is None else prompt
         ids = self.tokenizer.encode(text, unknown).to(self.device).expand(number, -1)  # (B, T)
         drawn = decode(self.network, ids, sampling, generators)
-        return self._pieces(drawn, [Ending(sampling.stop) for _ in range(number)])
+        return self._pieces(drawn, [StopFilter(sampling.stop) for _ in range(number)])
 
-    def _pieces(self, drawn: Iterator[Tensor], endings: list["Ending"]) -> Iterator[list[str]]:
-        rows = [(self.tokenizer.decoder(), ending) for ending in endings]
+    def _pieces(self, drawn: Iterator[Tensor], stops: list["StopFilter"]) -> Iterator[list[str]]:
+        rows = [(self.tokenizer.decoder(), stop) for stop in stops]
         for column in drawn:
             tokens = column[:, 0].tolist()
-            yield [ending.feed(text.feed(token)) for (text, ending), token in zip(rows, tokens, strict=True)]
-            if all(ending.reached for ending in endings):
+            yield [stop.feed(text.feed(token)) for (text, stop), token in zip(rows, tokens, strict=True)]
+            if all(stop.reached for stop in stops):
                 return
-        yield [ending.feed(text.rest()) + ending.rest() for text, ending in rows]
+        yield [stop.feed(text.rest()) + stop.rest() for text, stop in rows]
 
     # --------------------------------------------------------------------------------------------------- reading
 
@@ -133,7 +133,7 @@ class TrainedGPT:
             raise UserError(f"a loss needs at least two {unit}s: one to read and one to guess")
         return float(self.read(ids.numpy()).nats.mean())
 
-    def read(self, ids: np.ndarray, guesses: int = 0) -> "Reading":
+    def read(self, ids: np.ndarray, guesses: int = 0) -> "Predictions":
         """Computes surprisal and guesses for each token of a text but the first; blocks as in validation.
 
         Args:
@@ -143,7 +143,7 @@ class TrainedGPT:
         nats, likely, shares = [], [], []
         for x, y in HeldOutBlocks(ids, self.network.block_size):
             y = y.flatten().to(self.device)
-            with torch.no_grad(), evaluating(self.network):
+            with torch.no_grad(), eval_mode(self.network):
                 logits = self.network(x.to(self.device)).float().flatten(0, 1)[y != IGNORE]  # (n, V)
             nats.append(cross_entropy(logits, y[y != IGNORE]).cpu())
             if guesses:
@@ -152,12 +152,12 @@ class TrainedGPT:
                 shares.append(top.values.cpu())
         if not guesses:
             likely, shares = [torch.empty(len(ids) - 1, 0, dtype=torch.long)], [torch.empty(len(ids) - 1, 0)]
-        return Reading(torch.cat(nats).double().numpy(), torch.cat(likely).numpy(), torch.cat(shares).numpy())
+        return Predictions(torch.cat(nats).double().numpy(), torch.cat(likely).numpy(), torch.cat(shares).numpy())
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A network's surprisal and guesses, over a text of N tokens.
+class Predictions:
+    """A network's predictions of a text of N tokens: surprisal and likeliest guesses.
 
     Attributes:
         nats: (N - 1,), each token's surprisal, -ln of its probability; the first has none.
@@ -170,8 +170,8 @@ class Reading:
     shares: np.ndarray
 
 
-class Ending:
-    """Ends a stream of text before the first `stop`; what may be its beginning waits until it is clear that it is not.
+class StopFilter:
+    """Ends a stream of text before the first `stop`; what may be the beginning of one waits until that is decided.
 
     Attributes:
         reached: whether `stop` has come.
@@ -180,25 +180,25 @@ class Ending:
     def __init__(self, stop: str | None) -> None:
         self.stop = stop
         self.reached = False
-        self._held = ""
+        self._waiting = ""
 
     def feed(self, piece: str) -> str:
         """Takes one more piece: returns the text that is certain now, without what was certain before."""
         if self.reached or self.stop is None:
             return "" if self.reached else piece
-        held = self._held + piece
-        before, found, _ = held.partition(self.stop)
+        text = self._waiting + piece
+        before, found, _ = text.partition(self.stop)
         if found:
-            self.reached, self._held = True, ""
+            self.reached, self._waiting = True, ""
             return before
-        tails = range(min(len(self.stop) - 1, len(held)), -1, -1)
-        waiting = next(n for n in tails if self.stop.startswith(held[len(held) - n :]))
-        self._held = held[len(held) - waiting :]
-        return held[: len(held) - waiting]
+        tails = range(min(len(self.stop) - 1, len(text)), -1, -1)
+        waiting = next(n for n in tails if self.stop.startswith(text[len(text) - n :]))
+        self._waiting = text[len(text) - waiting :]
+        return text[: len(text) - waiting]
 
     def rest(self) -> str:
-        """Ends the stream: what has waited in vain."""
-        return self._held
+        """Ends the stream: returns the text that was still waiting."""
+        return self._waiting
 
 
 def checked_device(device: str | torch.device) -> torch.device:

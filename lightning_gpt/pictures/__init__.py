@@ -1,4 +1,4 @@
-"""From numbers to pictures. Knows nothing of training; draws what it is given."""
+"""Draws numbers as pictures: attention maps, charts, the ladder. Knows nothing of training."""
 
 from lightning_gpt.pictures.attention import draw_attention
 from lightning_gpt.pictures.chart import line_chart

@@ -44,7 +44,7 @@ def line_chart(
         parts.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{place:.1f}" y2="{place:.1f}"/>')
         where = f'x="{WIDTH - RIGHT}" y="{place - 4:.1f}" text-anchor="end"'
         names.append(f'<text class="small" {where}>{escape(name)} {y:.3f}</text>')
-    # of a single line, the solid one's look
+    # a single line is solid
     for i, (name, curve) in enumerate(curves.items(), start=int(len(curves) == 1)):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in curve))
         last = f"{name}: {curve[-1][1]:.4f} at {curve[-1][0]:,g}"

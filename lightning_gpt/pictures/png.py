@@ -1,4 +1,4 @@
-"""Pictures as PNG bytes."""
+"""Encodes pictures as PNG."""
 
 import io
 

@@ -1,1 +1,1 @@
-"""A run on one page: what is found out about it, and how that becomes HTML."""
+"""Reports a run on one page: measures its network, and renders HTML."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from lightning_gpt.ladder.maps import attention_maps
 from lightning_gpt.model import TrainedGPT
-from lightning_gpt.model.trained import MOST_READ, Reading
+from lightning_gpt.model.trained import MOST_READ, Predictions
 from lightning_gpt.text import Tokens
 from lightning_gpt.text.classes import mean_by_class
 from lightning_gpt.text.lines import interesting_line
@@ -32,7 +32,7 @@ Curve = Sequence[tuple[float, float]]
 
 @dataclass(frozen=True)
 class Sample:
-    """A text that the network wrote, and its overlap with the training text (None: that is too long to be indexed)."""
+    """A text that the network wrote, and its overlap with the training text (None: too long to be indexed)."""
 
     temperature: float
     text: str
@@ -130,7 +130,7 @@ def write(gpt: TrainedGPT, index: OverlapIndex | None, prompt: str, temperature:
     return Sample(temperature, prompt + written, index.of(written), copied)
 
 
-def pieces(ids: np.ndarray, reading: Reading, tokenizer: Tokenizer) -> list[Piece]:
+def pieces(ids: np.ndarray, predicted: Predictions, tokenizer: Tokenizer) -> list[Piece]:
     """Splits the text of ids (N,) into tokens of whole characters, with their surprisal and guesses."""
     found: list[Piece] = []
     decoder = tokenizer.decoder()
@@ -138,10 +138,10 @@ def pieces(ids: np.ndarray, reading: Reading, tokenizer: Tokenizer) -> list[Piec
     first = True  # of the tokens of a piece
     for i, token in enumerate(ids.tolist()):
         if first:
-            places = zip(reading.guesses[i - 1].tolist(), reading.shares[i - 1].tolist(), strict=True) if i else ()
+            places = zip(predicted.guesses[i - 1].tolist(), predicted.shares[i - 1].tolist(), strict=True) if i else ()
             guesses = [(tokenizer.token_text(guess), share) for guess, share in places]
         if i:
-            nats = (nats or 0.0) + float(reading.nats[i - 1])
+            nats = (nats or 0.0) + float(predicted.nats[i - 1])
         text = decoder.feed(token)
         first = bool(text)
         if text:

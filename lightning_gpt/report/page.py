@@ -61,7 +61,7 @@ def loss(found: Findings) -> str:
         f"{found.length.bits_per_byte(found.loss):.3f} bits per byte of text. {said}</p>\n<h2>Loss</h2>\n"
         f"<figure>{chart}<figcaption>Dotted: what counting {found.unit}s alone reaches on the same held-out text. "
         "Lower is better.</figcaption></figure>"
-    )  # fmt: skip
+    )
 
 
 def samples(found: Findings) -> str:
@@ -74,7 +74,7 @@ def sample(written: Sample) -> str:
     said = ""
     if written.overlap is not None:
         said = (
-            f": the longest stretch that stands in the training text has {written.overlap.longest} characters; "
+            f": the longest stretch that occurs in the training text has {written.overlap.longest} characters; "
             f"{written.overlap.share:.0%} lie in stretches of {LONG} or more (underlined)"
         )
     html = "".join(
@@ -139,7 +139,7 @@ def classes(found: Findings) -> str:
         '<h2>Where the loss is</h2>\n<table><tr><th>kind</th><th class="n">characters</th><th class="n">nats each</th>'
         f"<th></th></tr>{rows}</table>\n<figure>{chart}<figcaption>Loss by how much of the text before could be seen: "
         "the block begins without any.</figcaption></figure>"
-    )  # fmt: skip
+    )
 
 
 def lines(found: Findings) -> str:

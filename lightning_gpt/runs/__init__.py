@@ -1,4 +1,4 @@
-"""Runs as they lie on the disk: folder, configuration, result, curves, checkpoints; which may go on."""
+"""Runs on the disk: folder, configuration, result, curves, checkpoints, and the rules of resuming."""
 
 from lightning_gpt.runs.curves import read_events
 from lightning_gpt.runs.folders import BY_NAME, find_checkpoint, new_version, newest_last, run_folder

@@ -29,7 +29,7 @@ def find_checkpoint(checkpoint: str | Path, runs_dir: str | Path = "runs") -> Pa
 
 
 def new_version(home: Path) -> Path:
-    """Makes a new folder version_N in `home`; two processes that ask at once get two.
+    """Makes a new folder version_N in `home`; two processes that call it at once get two.
 
     Raises:
         UserError: it can't be made.

@@ -1,4 +1,4 @@
-"""What a run came to, as data: result.json in its folder, replaced whole at every validation."""
+"""A run's result as data: result.json in its folder, replaced whole at every validation."""
 
 import json
 import math
@@ -40,7 +40,7 @@ class Result:
 
     Attributes:
         finished: whether the run came to its own end.
-        max_steps: steps that it was to make; -1 for no end.
+        max_steps: steps that were asked for; -1 for no end.
         parameters: of the network.
         chars_per_s: median speed of training, in characters/s; None until it was measured.
         validations: in order.
@@ -110,7 +110,7 @@ class Result:
 
     @classmethod
     def _of(cls, contents: Any) -> "Result":
-        """A result from plain values that may be anything.
+        """Makes a result from plain values, which are not trusted.
 
         Raises:
             ValueError, TypeError, KeyError, AttributeError: they are no result.

@@ -1,4 +1,4 @@
-"""All rules of going on with a run: may it, what differs, which text, which value wins, where it goes on.
+"""All rules of resuming a run: whether it may, what differs, which text, which value wins, in which folder.
 
 Works on plain values and paths; knows nothing of Lightning, whose checkpoint is a dictionary here.
 """
@@ -16,7 +16,7 @@ from lightning_gpt.runs.result import Result
 NOT_OF_THE_RUN = ("ckpt_path", "resume", "config")  # options that say how a run is begun, not what it is
 
 
-# ----------------------------------------------------------------------------------------------------------- may it
+# ---------------------------------------------------------------------------------------------------- whether it may
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def steps_done(checkpoint: Mapping[str, Any], path: Path | str) -> int:
     """Returns a checkpoint's optimizer steps.
 
     Raises:
-        UserError: it does not say.
+        UserError: there is no such number in it.
     """
     step = checkpoint.get("global_step")
     if not isinstance(step, int) or step < 0:
@@ -155,7 +155,7 @@ def carry_over(checkpoint: MutableMapping[str, Any], groups: Iterable[Mapping[st
     checkpoint["lr_schedulers"][0]["base_lrs"] = [group["lr"] for group in groups]
 
 
-# ----------------------------------------------------------------------------------------------------- where it goes on
+# ------------------------------------------------------------------------------------------------------ in which folder
 
 
 def goes_on_in(checkpoint: Path, home: Path) -> Path | None:
@@ -170,7 +170,7 @@ def goes_on_in(checkpoint: Path, home: Path) -> Path | None:
 
 
 def relocated(state: MutableMapping[str, Any], folder: str) -> None:
-    """Makes the state of a ModelCheckpoint speak of `folder`, in place.
+    """Rewrites the paths in a ModelCheckpoint's state to lie in `folder`, in place.
 
     Lightning forgets the best score where a run's folder was moved or is reached by another path.
     """

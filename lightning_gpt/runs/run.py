@@ -1,4 +1,4 @@
-"""A run, opened by its folder: what it was asked, what it came to, what it wrote; its network, ready to use."""
+"""A run, opened by its folder: configuration, result, curves, samples, and the trained network."""
 
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ CURVES = {"loss/train": "train/loss", "loss/val": "val/loss", "optim/lr": "lr", 
 
 
 class Run:
-    """A run's folder, runs/<name>/version_N. Files are read when they are asked for, and then only once.
+    """A run's folder, runs/<name>/version_N. Files are read when they are needed, and only once.
 
     >>> run = Run.newest()
     >>> run.result.best.bits_per_char
@@ -68,7 +68,7 @@ class Run:
 
     @cached_property
     def result(self) -> Result:
-        """What the run came to; an empty result where it saved none.
+        """The run's result; an empty one where it saved none.
 
         Raises:
             UserError: result.json is damaged.

@@ -1,4 +1,4 @@
-"""The text that a checkpoint was trained on, found again by what its record and its run say of it."""
+"""Finds the text that a checkpoint was trained on, by its record and its run's configuration."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,11 +16,11 @@ def text_of(path: Path, record: Record, data_dir: str | Path = "data") -> Tokens
 
     Args:
         path: the checkpoint's file.
-        record: what it says of itself.
+        record: the checkpoint's record.
         data_dir: the folder that fetched and prepared texts are saved in.
 
     Raises:
-        UserError: it is not known where the text is, or it is not there or not the same any more.
+        UserError: it is not known where the text is, or the text is gone or has changed.
     """
     corpus = record.corpus
     if corpus is None:
@@ -45,7 +45,7 @@ def text_of(path: Path, record: Record, data_dir: str | Path = "data") -> Tokens
 
 
 def _data_options(path: Path) -> Mapping[str, Any]:
-    """The section `data` of the run's configuration, as far as there is one."""
+    """Reads the section `data` of the run's configuration; empty where there is none."""
     folder = run_folder(path)
     if folder is None or not (folder / FILE).is_file():
         return {}

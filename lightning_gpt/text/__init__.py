@@ -1,4 +1,4 @@
-"""From a corpus to blocks of ids. Knows nothing of networks."""
+"""Turns a corpus into blocks of ids. Knows nothing of networks."""
 
 from lightning_gpt.text.blocks import IGNORE, HeldOutBlocks, TrainingBlocks
 from lightning_gpt.text.corpus import Corpus, find_corpus

@@ -41,19 +41,19 @@ def baselines(tokens: Tokens) -> dict[str, float]:
 
 
 def uniform_loss(vocab_size: int) -> float:
-    """Nats per token of knowing nothing: ln V."""
+    """Computes nats per token of knowing nothing: ln V."""
     return math.log(vocab_size)
 
 
 def unigram_loss(train_ids: np.ndarray, val_ids: np.ndarray, vocab_size: int) -> float:
-    """Nats per held-out token of knowing how often each occurs in the training text (each counted once more)."""
+    """Computes nats per held-out token of counts in the training text (each token counted once more)."""
     counts = token_counts(train_ids, vocab_size) + 1
     nats = -np.log(counts / counts.sum())
     return float(nats @ token_counts(val_ids[1:], vocab_size) / (len(val_ids) - 1))
 
 
 def bigram_loss(train_ids: np.ndarray, val_ids: np.ndarray, vocab_size: int) -> float:
-    """Nats per held-out token of knowing how often each follows each (each pair counted once more).
+    """Computes nats per held-out token of knowing how often each follows each (each pair counted once more).
 
     Raises:
         ValueError: a vocabulary of more than MOST_PAIRED, whose table of pairs would not fit.
@@ -70,7 +70,7 @@ def bigram_loss(train_ids: np.ndarray, val_ids: np.ndarray, vocab_size: int) -> 
 
 
 def ngram_loss(train_ids: np.ndarray, val_ids: np.ndarray, vocab_size: int, n: int) -> float:
-    """Nats per held-out token of knowing how often each follows every n - 1 others.
+    """Computes nats per held-out token of knowing how often each follows every n - 1 others.
 
     Orders 1 to n, each interpolated with the one below it after Witten and Bell 1991: a context that was followed by
     many different tokens is trusted less. The first held-out tokens follow the training text's last.

@@ -55,7 +55,7 @@ class TrainingBlocks:
         self._window = np.arange(block_size + 1)
 
     def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
-        """Batch number k: x (B, T) and y (B, T), y[b, t] the token after x[b, t]; int64."""
+        """Draws batch number k: x (B, T) and y (B, T), y[b, t] the token after x[b, t]; int64."""
         generator = torch.Generator().manual_seed(batch_seed(self.seed, k))
         # drawn one after another, so the ranks before this one change nothing but where its own begin
         offsets = torch.randint(
@@ -84,7 +84,7 @@ class TrainingBlocks:
 
 
 def batch_seed(seed: int, k: int) -> int:
-    """32-bit generator seed of batch k: `seed` for the first batch, different for every k < 2^32.
+    """Computes the 32-bit seed of batch k: `seed` for the first batch, different for every k < 2^32.
 
     The finaliser of MurmurHash3 (Appleby 2011) is one-to-one on 32 bits and keeps 0; without it, batch 1 of one run
     would be batch 0 of the run with the next seed.
@@ -121,11 +121,11 @@ class HeldOutBlocks:
         self._batches = -(-blocks // self.batch_size)
 
     def __len__(self) -> int:
-        """Batches of each rank."""
+        """Counts the batches of each rank."""
         return -(-self._batches // self.ranks)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """x (B, T) and y (B, T), int64; y is IGNORE where the text has ended."""
+        """Yields x (B, T) and y (B, T), int64; y is IGNORE where the text has ended."""
         size = self.batch_size * self.block_size
         for i in range(self.rank, len(self) * self.ranks, self.ranks):
             piece = self.ids[i * size : i * size + size + 1].astype(np.int64)

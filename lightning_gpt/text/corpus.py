@@ -71,7 +71,7 @@ def find_corpus(corpus: str, data_dir: str | Path = "data", offline: str | None 
 
     Args:
         corpus: name or path.
-        data_dir: the folder that sources are kept in.
+        data_dir: the folder that sources are saved in.
         offline: the corpus to take where a source can't be had; None makes that an error.
 
     Raises:
@@ -139,7 +139,7 @@ def _python_docs() -> Iterator[bytes]:
 
 
 def _fetched(name: str, source: Source, data_dir: Path) -> Path:
-    """The path of the source's file in `data_dir`, brought there if need be.
+    """Returns the path of the source's file in `data_dir`, fetched if need be.
 
     Raises:
         UserError: a file with another text lies there. It is not used and not touched.

@@ -1,4 +1,4 @@
-"""Decodes a corpus: UTF-8 to characters, its line ends and byte order marks mended. A piece at a time."""
+"""Decodes a corpus: UTF-8 to characters, every line end a newline, without byte order marks. A piece at a time."""
 
 import codecs
 import io

@@ -1,4 +1,4 @@
-"""Long arrays of ids in a file: mapped into memory, read in pieces, given back after each."""
+"""Maps files of ids into memory, and reads them in pieces, the memory released after each."""
 
 import mmap
 from collections.abc import Iterator

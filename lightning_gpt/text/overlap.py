@@ -54,7 +54,7 @@ class OverlapIndex:
         self._suffixes = divsufsort(numbers)
 
     def _numbered(self, text: str) -> np.ndarray:
-        """Text of N characters to (N,): their places among the indexed text's; of others one more, found nowhere."""
+        """Numbers N characters (N,) by their places among the indexed text's; any other gets a number not in it."""
         codes = code_points(text)
         places = np.searchsorted(self._codes, codes).clip(max=len(self._codes) - 1)
         return np.where(self._codes[places] == codes, places, len(self._codes))

@@ -17,7 +17,7 @@ from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.text.corpus import CHUNK, Corpus
 from lightning_gpt.text.decoded import REMARKS, DecodedText
-from lightning_gpt.text.mapped import map_ids, release
+from lightning_gpt.text.mapped import map_ids
 from lightning_gpt.text.units import Length
 from lightning_gpt.tokens import Recipe, Tokenizer, of_plain, tokenizer_recipe
 
@@ -76,10 +76,6 @@ class Tokens:
         tokens = "" if self.tokenizer.per_character else f"{self.length.tokens:,} {unit}s, "
         return f"{self.corpus}: {self.length.characters:,} characters, {tokens}{len(self.tokenizer)} distinct"
 
-    def release(self) -> None:
-        """Gives back the memory of what was read so far; see `mapped.release`."""
-        release(self.ids)
-
 
 def prepare(
     corpus: Corpus,
@@ -106,7 +102,7 @@ def prepare(
     recipe = tokenizer_recipe(tokenizer, vocab_size)
     by_character = recipe.kind.per_character
     sha256 = corpus.sha256()
-    # of any other, where the split is decides what is learned, and where no token may reach across
+    # any other tokenizer learns from the training part only, and no token may reach across the split
     choices = recipe.key if by_character else f"{recipe.key}.{train_fraction!r}"
     card_path = Path(folder) / f"{sha256[:16]}.{choices}.v{FORMAT}.json"
     ids_path = card_path.with_suffix(".ids")
@@ -115,13 +111,11 @@ def prepare(
         try:
             card = _write(corpus, ids_path, card_path, recipe, train_fraction)
         except OSError as error:
-            raise UserError(f"can't keep the prepared text in {folder}: {error.strerror or error}") from error
+            raise UserError(f"can't save the prepared text in {folder}: {error.strerror or error}") from error
     n_train = int(train_fraction * card.length.tokens) if by_character else card.n_train
     ids = map_ids(ids_path, card.dtype)
     remarks = tuple(REMARKS[name] for name in card.remarks)
-    return Tokens(
-        ids, n_train, card.tokenizer, corpus.name, sha256, card.length, remarks, train_fraction, ids_path
-    )  # fmt: skip
+    return Tokens(ids, n_train, card.tokenizer, corpus.name, sha256, card.length, remarks, train_fraction, ids_path)
 
 
 @dataclass(frozen=True)
@@ -145,12 +139,12 @@ class Card:
     remarks: tuple[str, ...]
 
     def as_plain(self) -> dict[str, Any]:
-        """The card as it is written."""
+        """Describes the card in plain values, as it is written."""
         return {**vars(self), "tokenizer": self.tokenizer.as_plain(), "length": vars(self.length)}
 
     @classmethod
     def of_plain(cls, plain: dict[str, Any]) -> "Card":
-        """The card that was written so; what it is given is not trusted.
+        """Makes the card that these plain values describe; they are not trusted.
 
         Raises:
             ValueError, KeyError, TypeError: it is none.

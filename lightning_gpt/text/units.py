@@ -43,9 +43,7 @@ class Length:
 
 def cross_entropy(logits: Tensor, targets: Tensor, reduction: str = "none") -> Tensor:
     """Computes each target's nats: logits (..., V), targets (...) to (...), 0 where the target is IGNORE; or a sum."""
-    nats = F.cross_entropy(
-        logits.float().flatten(0, -2), targets.flatten(), ignore_index=IGNORE, reduction=reduction
-    )  # fmt: skip
+    nats = F.cross_entropy(logits.float().flatten(0, -2), targets.flatten(), ignore_index=IGNORE, reduction=reduction)
     return nats.view_as(targets) if reduction == "none" else nats
 
 

@@ -1,4 +1,4 @@
-"""From text to ids and back: the `Tokenizer` contract, a file for each kind, and the table of kinds."""
+"""Turns text into ids and back: the `Tokenizer` contract, a file for each kind, and the table of kinds."""
 
 from lightning_gpt.tokens.characters import Characters
 from lightning_gpt.tokens.table import TOKENIZERS, Recipe, of_plain, tokenizer_recipe

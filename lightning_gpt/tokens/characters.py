@@ -42,7 +42,7 @@ class Characters(Tokenizer):
         return cls(map(chr, np.flatnonzero(seen)))
 
     def as_plain(self) -> dict[str, Any]:
-        """The characters, in the order of their ids."""
+        """Describes the tokenizer by its characters, in the order of their ids."""
         return {"kind": self.kind, "characters": self.characters}
 
     @classmethod
@@ -61,7 +61,7 @@ class Characters(Tokenizer):
         return len(self.characters)
 
     def token_bytes(self, token: int) -> bytes:
-        """The character's UTF-8."""
+        """Returns the character's UTF-8."""
         return self.characters[token].encode("utf-8", "surrogatepass")
 
     def encode(self, text: str, unknown: str = "error") -> Tensor:

@@ -1,12 +1,11 @@
 """The table of tokenizers, by the names that configurations and checkpoints use."""
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from lightning_gpt.errors import UserError
+from lightning_gpt.errors import UserError, did_you_mean
 from lightning_gpt.tokens.characters import Characters
 from lightning_gpt.tokens.tokenizer import Pieces, Tokenizer
 
@@ -37,16 +36,14 @@ def tokenizer_recipe(name: str, vocab_size: int | None = None) -> Recipe:
     if vocab_size is not None and vocab_size < 1:
         raise UserError(f"data.vocab_size must be at least 1, not {vocab_size}")
     if name not in TOKENIZERS:
-        near = difflib.get_close_matches(name, TOKENIZERS, n=1)
-        remedy = f"did you mean {near[0]}?" if near else f"there are {', '.join(TOKENIZERS)}"
-        raise UserError(f"no tokenizer {name!r}; {remedy}")
+        raise UserError(f"no tokenizer {name!r}; {did_you_mean(name, TOKENIZERS)}")
     kind = TOKENIZERS[name]
     key = name if vocab_size is None else f"{name}.{vocab_size}"
     return Recipe(kind, key, partial(kind.learn, vocab_size=vocab_size))
 
 
 def of_plain(plain: Any) -> Tokenizer:
-    """Makes the tokenizer that `Tokenizer.as_plain` described. What it is given is not trusted.
+    """Makes the tokenizer that `Tokenizer.as_plain` described. The values are not trusted.
 
     Raises:
         ValueError: it describes none.

@@ -65,11 +65,11 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def __len__(self) -> int:
-        """The vocabulary's size, V."""
+        """Returns the vocabulary's size, V."""
 
     @abstractmethod
     def token_bytes(self, token: int) -> bytes:
-        """The UTF-8 bytes that an id stands for; at least one, and not always whole characters."""
+        """Returns the UTF-8 bytes that an id stands for; at least one, and not always whole characters."""
 
     @abstractmethod
     def encode(self, text: str, unknown: str = "error") -> Tensor:
@@ -100,7 +100,7 @@ class Tokenizer(ABC):
         return Decoder(self)
 
     def token_text(self, token: int) -> str:
-        """The text of one id, to be looked at: bytes that are no whole character are written as \\xNN."""
+        """Returns the text of one id, to be looked at: bytes that are no whole character are written as \\xNN."""
         return self.token_bytes(token).decode("utf-8", "backslashreplace")
 
     def clean(self, text: str) -> str:

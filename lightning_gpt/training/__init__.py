@@ -1,4 +1,4 @@
-"""Training with Lightning: the data, the module, and what a run shows and keeps."""
+"""Training with Lightning: the data, the module, and the callbacks that show and save a run."""
 
 from lightning_gpt.training.board import Board, Page
 from lightning_gpt.training.checkpoints import LastCheckpoint, SafeCheckpointIO, SafeCheckpoints, best_checkpoint

@@ -1,4 +1,4 @@
-"""A run's page in TensorBoard: its groups, its charts, and what each shows beside the numbers that are logged."""
+"""A run's page in TensorBoard: groups, charts, and what is drawn beside the logged numbers."""
 
 import math
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from lightning_gpt.text.lines import interesting_line
 from lightning_gpt.training.describe import hyperparameters
 from lightning_gpt.training.module import LanguageModel
 
-# a metric's name to its place on the page: what belongs into one chart stands in one group
+# a metric's name to its place on the page: metrics of one chart share a group
 PLACES = {"train/loss": "loss/train", "val/loss": "loss/val", "lr": "optim/lr", "grad_norm": "optim/grad_norm"}
 BEST = "val/best_loss"
 MAPS = "maps_of_attention"  # after loss in the alphabet, so that TensorBoard's first page begins with the loss
@@ -41,7 +41,7 @@ CHARTS: dict[str, dict[str, list[str | list[str]]]] = {
 
 
 def charts(unit: str) -> dict[str, dict[str, list[str | list[str]]]]:
-    """TensorBoard's layout of charts, the loss first, where a token is called `unit`."""
+    """Lays out TensorBoard's charts, the loss first, where a token is called `unit`."""
     return {
         f"loss, in nats per {unit}": {
             "trained on, held out, and what counting alone reaches on the held-out text": ["Multiline", ["loss/.*"]],
@@ -54,7 +54,7 @@ class Board(TensorBoardLogger):
     """Lightning's logger with the house's groups, its layout of charts, and without Lightning's count of epochs."""
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Metrics under their names on the page."""
+        """Logs metrics under their names on the page."""
         super().log_metrics({PLACES.get(name, name): x for name, x in metrics.items() if name != "epoch"}, step)
 
     def save(self) -> None:
@@ -68,14 +68,14 @@ class Page(Callback):
     Needs a Board among the trainer's loggers; without one it does nothing.
     """
 
-    MOST_POINTS = 10_000_000  # numbers of an embedding that is written: as text, for a page that shows them all
+    MOST_POINTS = 10_000_000  # numbers of an embedding that is drawn: TensorBoard reads them as text, all at once
     LINE = 24  # characters of the line whose attention is drawn: as many as TensorBoard shows without shrinking them
 
     def __init__(self) -> None:
         self._best = math.inf
 
     def state_dict(self) -> dict[str, float]:
-        """The best loss so far, for a resumed run."""
+        """Saves the best loss so far, for a resumed run."""
         return {"best": self._best}
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
@@ -83,7 +83,7 @@ class Page(Callback):
         self._best = state_dict["best"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Layout, hyperparameters and graph, once a process."""
+        """Writes layout, hyperparameters and graph, once a process."""
         writer = writer_of(trainer)
         if writer is None:
             return
@@ -92,16 +92,14 @@ class Page(Callback):
         # torch's own function for this opens another event file for the same run
         for summary in hparams(hyperparameters(trainer, pl_module), {BEST: 0.0}):  # type: ignore[no-untyped-call]
             writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
-        net = pl_module.blueprint(
-            *pl_module.data.sizes
-        )  # its shape is all that is drawn, and no random number is used up
+        net = pl_module.blueprint(*pl_module.data.sizes)  # only its shape is drawn, and no random number is used up
         ids = torch.zeros(1, net.block_size, dtype=torch.long, device="meta")
         writer.add_graph(net.eval(), ids, use_strict_trace=False)
         if trainer.global_step == 0:
             self._draw_baselines(writer, pl_module, 0)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Baselines beside the loss, the best loss so far, and what each head looks at."""
+        """Draws baselines beside the loss, the best loss so far, and each head's attention."""
         writer = writer_of(trainer)
         if writer is None or trainer.state.fn != "fit" or trainer.sanity_checking:
             return
@@ -119,7 +117,7 @@ class Page(Callback):
                 writer.add_image(tag, np.asarray(picture), step, dataformats="HWC")
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The tokens' embedding, as points."""
+        """Writes the tokens' embedding, as points."""
         writer = writer_of(trainer)
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
         # (V, C); of rung 1 its table: rows of what follows a character
@@ -141,24 +139,24 @@ class Page(Callback):
             writer.add_scalar(f"loss/{name}", loss, step)
 
     def _line(self, module: LanguageModel) -> torch.Tensor:
-        """Ids (T,) of the first line of the held-out text that is long enough to be of interest, or its beginning."""
+        """Finds ids (T,) of the first held-out line that is long enough to be of interest, or the beginning."""
         assert module.net is not None
         size = min(self.LINE, module.net.block_size)
         return interesting_line(module.data.val_ids, module.tokenizer, size).to(module.device)
 
 
 def writer_of(trainer: Trainer) -> SummaryWriter | None:
-    """The page's writer, on the rank that writes."""
+    """Returns the page's writer, on the rank that writes; None without a Board."""
     boards = [logger for logger in trainer.loggers if isinstance(logger, Board)]
     return boards[0].experiment if boards and trainer.is_global_zero else None
 
 
 def write_text(trainer: Trainer, tag: str, text: str) -> None:
-    """Text under a tag of the page, at the last step done, counted from 0 as Lightning counts."""
+    """Writes text under a tag of the page, at the last step done, counted from 0 as Lightning counts."""
     if (writer := writer_of(trainer)) is not None:
         writer.add_text(tag, as_markdown(text), max(trainer.global_step - 1, 0))
 
 
 def as_markdown(text: str) -> str:
-    """Text as a code block, the one form that TensorBoard shows with its line breaks and without styling it."""
+    """Formats text as a code block, the one form that TensorBoard shows with its line breaks and unstyled."""
     return "\n".join("    " + line for line in text.split("\n"))

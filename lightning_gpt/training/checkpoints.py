@@ -1,4 +1,4 @@
-"""When a run is saved, and what happens when it is told to stop. The file itself: see `model.checkpoint`."""
+"""Saves a run: the best weights, the last, and on a signal to stop. The file itself: see `model.checkpoint`."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ from lightning_gpt.model import checkpoint as checkpoint_file
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
-    """Checkpoints written whole or not at all, and read as plain values only."""
+    """Writes checkpoints whole or not at all, and reads them as plain values only."""
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """See `model.checkpoint.write`."""
@@ -34,18 +34,18 @@ class SafeCheckpoints(Callback):
     """Gives the Trainer `SafeCheckpointIO`, unless it was given another than Lightning's own."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Before anything is read or written."""
+        """Replaces Lightning's own before anything is read or written."""
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = SafeCheckpointIO()
 
 
 def best_checkpoint() -> ModelCheckpoint:
-    """best.ckpt: the lowest val/loss so far, written after the validation that found it."""
+    """Makes the callback that saves best.ckpt: the lowest val/loss so far, after the validation that found it."""
     return ModelCheckpoint(filename="best", monitor="val/loss", mode="min", save_top_k=1, enable_version_counter=False)
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """last.ckpt: after every validation, at an interval in between, and when Ctrl-C or SIGTERM asks the run to stop.
+    """Saves last.ckpt after every validation, at an interval in between, and when Ctrl-C or SIGTERM stops the run.
 
     The first signal only sets a flag: the run stops where a checkpoint is exact, after the whole step (and after the
     validation, if one is due). A second one stops at once; what was saved before stays good.
@@ -65,14 +65,14 @@ class LastCheckpoint(ModelCheckpoint):
         self.every_n_steps = every_n_steps
         self.every_seconds = every_seconds
         self._saved_at = time.monotonic()
-        self._waits = False  # a saved step whose numbers are not logged yet
-        self._stops = False  # when they are
-        self._told_by: int | None = None
+        self._pending = False  # the step that was saved is not in the log yet
+        self._stopping = False  # as soon as it is
+        self._signal: int | None = None  # that has come
         self._handlers: dict[int, Any] = {}
 
     @property
     def path(self) -> Path:
-        """Where last.ckpt lies or will lie."""
+        """The path of last.ckpt, there or not yet."""
         assert self.dirpath is not None
         return Path(self.dirpath) / "last.ckpt"
 
@@ -92,15 +92,15 @@ class LastCheckpoint(ModelCheckpoint):
                 # before a preemption; Lightning would save in the middle of a step, to a file that any run in this
                 # folder would then begin from
                 numbers.append(signal.SIGUSR1)
-            self._handlers = {number: signal.signal(number, self._tell) for number in numbers}
+            self._handlers = {number: signal.signal(number, self._on_signal) for number in numbers}
 
-    def _tell(self, number: int, frame: FrameType | None) -> None:
-        self._told_by = number
-        self._give_signals_back()
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signal = number
+        self._restore_handlers()
         # os.write: a signal may come in the middle of a print
         os.write(2, b"\nstopping after this step; again to stop at once, without saving\n")
 
-    def _give_signals_back(self) -> None:
+    def _restore_handlers(self) -> None:
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
         self._handlers = {}
@@ -108,7 +108,7 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves if it is time or told to stop, unless the step is not whole yet or its validation is still to come."""
+        """Saves if it is time or a signal has come, unless the step is not whole or its validation is still to come."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if trainer.global_step >= trainer.max_steps > 0:
             trainer.should_stop = True  # Lightning validates before it stops: the last weights get their loss, too
@@ -116,43 +116,43 @@ class LastCheckpoint(ModelCheckpoint):
         validates = trainer.val_check_batch is not None and (batch_idx + 1) % trainer.val_check_batch == 0
         if not whole or validates or trainer.should_stop:
             return
-        self._stops = self._any(trainer, self._told_by is not None)
-        if self._stops or self._is_due(trainer):
+        self._stopping = self._on_any_rank(trainer, self._signal is not None)
+        if self._stopping or self._is_due(trainer):
             trainer.save_checkpoint(self._unlogged, weights_only=False)  # its optimizer, too
             self._saved_at = time.monotonic()
-            self._waits = True
+            self._pending = True
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Makes what the last step saved last.ckpt, now that its numbers are logged; then stops if told to."""
-        if not self._waits:
+        """Renames the last step's file to last.ckpt, now that its numbers are logged; stops if a signal has come."""
+        if not self._pending:
             return
-        self._waits = False
+        self._pending = False
         if trainer.is_global_zero:
             self._unlogged.replace(self.path)
         trainer.strategy.barrier()  # no rank's end may take the others' down before that
-        if self._stops:
+        if self._stopping:
             self._stop(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Saves, then stops if told to and there is more to come."""
+        """Saves, then stops if a signal has come and the run is not over."""
         for logger in trainer.loggers:
             logger.save()  # other callbacks' pictures and samples of this validation
         super().on_validation_end(trainer, pl_module)
         self._saved_at = time.monotonic()
         training = trainer.state.fn == "fit" and not trainer.sanity_checking and not trainer.should_stop
-        if training and self._any(trainer, self._told_by is not None, now=True):
+        if training and self._on_any_rank(trainer, self._signal is not None, now=True):
             self._stop(trainer)
 
     def _is_due(self, trainer: Trainer) -> bool:
-        """Whether the interval is over."""
+        """Returns whether the interval is over."""
         if self.every_n_steps is not None:
             return trainer.global_step % self.every_n_steps == 0
-        return self._any(trainer, time.monotonic() - self._saved_at > self.every_seconds)
+        return self._on_any_rank(trainer, time.monotonic() - self._saved_at > self.every_seconds)
 
-    def _any(self, trainer: Trainer, mine: bool, now: bool = False) -> bool:
-        """Whether this holds on any rank. They must agree, or one saves while the other waits for its gradients.
+    def _on_any_rank(self, trainer: Trainer, mine: bool, now: bool = False) -> bool:
+        """Returns whether this holds on any rank: all must agree, or one saves while another waits for gradients.
 
-        Asking costs all of them a moment, so they are asked every 16 steps only, or `now`.
+        The exchange costs all of them a moment, so it is made every 16 steps only, or `now`.
         """
         if trainer.world_size == 1:
             return mine
@@ -161,16 +161,16 @@ class LastCheckpoint(ModelCheckpoint):
         return trainer.strategy.reduce_boolean_decision(mine, all=False)
 
     def _stop(self, trainer: Trainer) -> None:
-        if self._told_by == signal.SIGUSR1 and trainer.is_global_zero:
+        if self._signal == signal.SIGUSR1 and trainer.is_global_zero:
             job = os.environ.get("SLURM_ARRAY_JOB_ID")
             job = f"{job}_{os.environ['SLURM_ARRAY_TASK_ID']}" if job else os.environ["SLURM_JOB_ID"]
             subprocess.run(["scontrol", "requeue", job], check=False)
-        raise Interrupted(self._told_by or signal.SIGTERM, trainer.global_step, self.path)
+        raise Interrupted(self._signal or signal.SIGTERM, trainer.global_step, self.path)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Gives the signals back."""
-        self._give_signals_back()
+        """Restores the signals' handlers."""
+        self._restore_handlers()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Gives the signals back."""
-        self._give_signals_back()
+        """Restores the signals' handlers."""
+        self._restore_handlers()

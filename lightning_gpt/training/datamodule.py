@@ -1,4 +1,4 @@
-"""A LightningDataModule: the corpus is prepared once, split, and dealt to the ranks in blocks."""
+"""The LightningDataModule: prepares the corpus once, splits it, and deals it to the ranks in blocks."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ class CharDataModule(LightningDataModule):
             it, where a run makes many passes over a short text.
         train_fraction: the first part of the text's characters, which is trained on; the rest is held out.
         seed: of the training blocks; linked to --seed_everything.
-        data_dir: the folder that fetched and prepared texts are kept in.
+        data_dir: the folder that fetched and prepared texts are saved in.
         offline_corpus: what to train on where a named corpus can't be had; null makes that an error.
         tokenizer: what a token is, by its name among `tokens.TOKENIZERS`: `characters`.
         vocab_size: how many tokens there shall be, for a tokenizer that leaves the choice.
@@ -43,7 +43,7 @@ class CharDataModule(LightningDataModule):
         vocab_size: int | None = None,
     ) -> None:
         super().__init__()
-        tokenizer_recipe(tokenizer, vocab_size)  # complains of what there is not
+        tokenizer_recipe(tokenizer, vocab_size)  # refuses one that there is not
         for name, value in {"block_size": block_size, "batch_size": batch_size}.items():
             if value < 1:
                 raise UserError(f"data.{name} must be at least 1, not {value}")
@@ -61,7 +61,7 @@ class CharDataModule(LightningDataModule):
         self.offline_corpus = offline_corpus
         self.tokenizer = tokenizer
         self.vocab_size = vocab_size
-        self.prepared: Tokens | None = None  # there after `prepare_data`, long enough or not
+        self.prepared: Tokens | None = None  # set by `prepare_data`, long enough or not
         self._baselines: dict[str, float] | None = None
         self._tokens: Tokens | None = None  # the same, once it is known to be long enough
 
@@ -73,17 +73,17 @@ class CharDataModule(LightningDataModule):
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """What the text asks of a network: (vocab_size, block_size); there after `setup`."""
+        """The sizes that the data give a network: (vocab_size, block_size); there after `setup`."""
         return len(self.tokens.tokenizer), self.block_size
 
     @property
     def train_ids(self) -> np.ndarray:
-        """What is trained on; there after `setup`."""
+        """The training split; there after `setup`."""
         return self.tokens.train_ids
 
     @property
     def val_ids(self) -> np.ndarray:
-        """What is held out; there after `setup`."""
+        """The held-out split; there after `setup`."""
         return self.tokens.val_ids
 
     def prepare_data(self) -> None:
@@ -118,13 +118,13 @@ class CharDataModule(LightningDataModule):
         self._tokens = tokens
 
     def baselines(self) -> dict[str, float]:
-        """What counting alone reaches on the held-out text, in nats per token; see `text.baselines`."""
+        """Computes what counting alone reaches on the held-out text, in nats per token; see `text.baselines`."""
         if self._baselines is None:
             self._baselines = baselines(self.tokens)
         return self._baselines
 
     def train_dataloader(self) -> TrainingBlocks:
-        """Endless batches, beginning with the one that a resumed run is due."""
+        """Makes endless batches, beginning with the one that a resumed run is due."""
         assert self.trainer is not None
         done = self.trainer.fit_loop.epoch_loop.batch_progress.total  # as the checkpoint counted them
         first: int = done.processed  # type: ignore[attr-defined]
@@ -139,7 +139,7 @@ class CharDataModule(LightningDataModule):
         )
 
     def val_dataloader(self) -> HeldOutBlocks:
-        """The held-out text, every target once."""
+        """Makes batches of the held-out text, every target once."""
         assert self.trainer is not None
         rank, ranks = self.trainer.global_rank, self.trainer.world_size
         return HeldOutBlocks(self.val_ids, self.block_size, rank, ranks)
@@ -150,6 +150,6 @@ class CharDataModule(LightningDataModule):
 
 @rank_zero_only
 def shout(line: str) -> None:
-    """A line nobody can miss."""
+    """Prints a line that nobody can miss."""
     rule = "!" * min(len(line), 79)
     print(f"\n{rule}\n{line}\n{rule}\n", flush=True)

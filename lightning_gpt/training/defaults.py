@@ -1,4 +1,4 @@
-"""What a run needs beside a bare Trainer, as one dictionary of options and one list of callbacks.
+"""The options and callbacks that a run needs beside a bare Trainer: one dictionary, one list.
 
 >>> trainer = Trainer(**{**TRAINER_DEFAULTS, "max_steps": 500}, callbacks=callbacks())
 >>> trainer.fit(LanguageModel(GPT), CharDataModule("book.txt"))
@@ -42,7 +42,7 @@ def callbacks(save_every_n_steps: int | None = None) -> list[Callback]:
 
 
 def displays(command: str = "", version: str = "") -> list[Callback]:
-    """Makes the callbacks that watch a run and say what comes of it.
+    """Makes the callbacks that watch a run and report on it.
 
     Args:
         command: what was typed to begin the run.

@@ -11,7 +11,7 @@ Card = tuple[tuple[str, str], ...]
 
 
 def card(trainer: Trainer, module: LanguageModel) -> Card:
-    """The run's card as rows of (head, text); a row without a head goes on with the one above."""
+    """Lists the run's card as rows of (head, text); a row without a head continues the one above."""
     assert module.net is not None
     data, tokens, net = module.data, module.data.tokens, module.net
     # the text's line says vocab_size, config.yaml the options
@@ -37,12 +37,12 @@ def card(trainer: Trainer, module: LanguageModel) -> Card:
 
 
 def provenance(command: str, version: str) -> Card:
-    """Rows for a card that is saved: the machine, what was typed, and the code that ran."""
+    """Lists further rows for a card that is saved: the machine, the command line, the code's version."""
     return (("machine", str(machine.describe())), ("command", command), ("code", version))
 
 
 def hyperparameters(trainer: Trainer, module: LanguageModel) -> dict[str, int | float | str]:
-    """Everything that was chosen for the run, in single values by which runs can be compared."""
+    """Lists everything that was chosen for the run, in single values by which runs can be compared."""
     data, recipe = module.data, module.optimizer_recipe
     net = module.blueprint(*data.sizes)
     chosen = {
@@ -67,11 +67,11 @@ def hyperparameters(trainer: Trainer, module: LanguageModel) -> dict[str, int | 
 
 
 def flops_per_token(module: LanguageModel) -> float:
-    """Floating-point operations of the network's matrix products, forward and backward, per token."""
+    """Counts floating-point operations of the network's matrix products, forward and backward, per token."""
     net = module.blueprint(*module.data.sizes)
     with torch.device("meta"):
         ids = torch.zeros(net.n_member, net.block_size, dtype=torch.long)
-    # whose check looks at numbers, and there are none on the meta device
+    # anomaly detection looks at values, and there are none on the meta device
     with torch.autograd.set_detect_anomaly(False), FlopCounterMode(display=False) as counter:
         net(ids).sum().backward()
     return counter.get_total_flops() / ids.numel()

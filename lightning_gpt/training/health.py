@@ -1,4 +1,4 @@
-"""A run that goes wrong is stopped with an explanation: numbers that are none, and learning by heart."""
+"""Stops a run that goes wrong, with an explanation: NaN or infinite losses and weights, overfitting."""
 
 import math
 from typing import Any
@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
 from lightning_gpt.errors import UserError
+from lightning_gpt.training.checkpoints import LastCheckpoint
 
 CAUSES = (
     "likely causes: a learning rate too high (lower --model.optimizer.lr, or raise --model.schedule.warmup_steps), "
@@ -18,7 +19,7 @@ CAUSES = (
 class Finite(Callback):
     """Stops at the first loss that is not a finite number; counts the steps that 16-mixed skipped for overflow.
 
-    On a GPU, where looking at a loss makes it wait, training losses are looked at when they are logged.
+    On a GPU, which would have to wait for each loss to be read, training losses are checked when they are logged.
     """
 
     def __init__(self) -> None:
@@ -28,7 +29,7 @@ class Finite(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Looks at the training loss and at the gradient scaler.
+        """Checks the training loss and the gradient scaler.
 
         Raises:
             UserError: the loss is not finite.
@@ -44,7 +45,7 @@ class Finite(Callback):
             pl_module.log("optim/overflows", float(self.overflows))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Looks at the held-out loss.
+        """Checks the held-out loss.
 
         Raises:
             UserError: it is not finite.
@@ -53,7 +54,7 @@ class Finite(Callback):
             self._must_be_finite(trainer, "val/loss", float(trainer.callback_metrics["val/loss"]))
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keeps weights that are not numbers from taking the place of good ones.
+        """Refuses to save NaN or infinite weights in place of good ones.
 
         Raises:
             UserError: a weight is not finite.
@@ -64,13 +65,14 @@ class Finite(Callback):
     def _must_be_finite(self, trainer: Trainer, what: str, value: float) -> None:
         if math.isfinite(value):
             return
-        checkpoints = [c for c in trainer.checkpoint_callbacks if getattr(c, "path", None) and c.path.is_file()]  # type: ignore[attr-defined]
-        good = f"{checkpoints[0].path} is from before and good" if checkpoints else "no checkpoint was saved yet"  # type: ignore[attr-defined]
-        raise UserError(f"{what} became {value} at step {trainer.global_step:,}: the run stops, {good}; {CAUSES}")
+        paths = [callback.path for callback in trainer.checkpoint_callbacks if isinstance(callback, LastCheckpoint)]
+        saved = next((path for path in paths if path.is_file()), None)
+        good = f"{saved} was saved before and is good" if saved else "no checkpoint was saved yet"
+        raise UserError(f"{what} became {value} at step {trainer.global_step:,}: the run stops; {good}; {CAUSES}")
 
 
 class Overfitting(EarlyStopping):
-    """Stops when val/loss has not improved for long, and says what that means and what to change.
+    """Stops when val/loss has not improved for long, and explains what that means and what to change.
 
     Args:
         patience: validations in a row without a new lowest val/loss; 0: never stop.
@@ -83,7 +85,7 @@ class Overfitting(EarlyStopping):
         self._best: tuple[int, float, float] | None = None  # step, val/loss, train/loss
 
     def state_dict(self) -> dict[str, Any]:
-        """Adds where the best loss was."""
+        """Saves where the best loss was, too."""
         return {**super().state_dict(), "best": self._best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -105,7 +107,7 @@ class Overfitting(EarlyStopping):
             pl_module.print(self.explanation(trainer.global_step, val, train))
 
     def explanation(self, step: int, val: float, train: float) -> str:
-        """Why the run stopped after `step`, at these losses."""
+        """Explains why the run stopped after `step`, at these losses."""
         assert self._best is not None
         best_step, best_val, best_train = self._best
         text = (
@@ -114,12 +116,13 @@ class Overfitting(EarlyStopping):
         )
         if train < best_train:
             return text + (
-                f"  train/loss went on falling, from {best_train:.4f} to {train:.4f}: the network learns the training\n"
-                f"  text by heart, which does not help with any other. best.ckpt is from step {best_step:,}.\n"
+                f"  train/loss went on falling, from {best_train:.4f} to {train:.4f}: the network overfits.\n"
+                "  It memorises the training text, which does not help with any other. best.ckpt is from step "
+                f"{best_step:,}.\n"
                 "  To get further: more dropout (--model.network.dropout 0.2), a smaller network, more weight decay,\n"
                 "  or more text. To go on all the same: --overfitting.patience 0.\n"
             )
         return text + (
-            "  train/loss does not fall either: the learning rate is too high for where the run has come, or too low.\n"
+            "  train/loss does not fall either: the learning rate is too high at this point of the run, or too low.\n"
             "  A decay helps (--model.schedule.decay linear). To go on all the same: --overfitting.patience 0.\n"
         )

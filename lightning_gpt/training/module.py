@@ -1,4 +1,4 @@
-"""The LightningModule of every rung: loss, metrics, optimizer, and what a checkpoint must say. No layers live here."""
+"""The LightningModule of every rung: loss, metrics, optimizer, the checkpoint's record. Holds no layers."""
 
 from collections.abc import Callable
 from functools import partial
@@ -42,7 +42,7 @@ class LanguageModel(LightningModule):
 
     Args:
         network: a rung of the ladder and its sizes.
-        optimizer: how its weights are moved.
+        optimizer: the recipe that makes its optimizer.
         schedule: the learning rate's course.
         compile: compile the network (needs a C++ compiler; worth its minute in long runs).
     """
@@ -51,7 +51,7 @@ class LanguageModel(LightningModule):
         self,
         network: Callable[[int, int], Network],
         optimizer: OptimizerRecipe | None = None,
-        schedule: Schedule = Schedule(),  # noqa: B008  frozen
+        schedule: Schedule = Schedule(),
         compile: bool = False,
     ) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class LanguageModel(LightningModule):
         self.net: Network | None = None
         self.record: Record | None = None  # of the checkpoint that it was loaded from
         self._configured = False
-        self.val_loss = MeanMetric(nan_strategy=float("nan"))  # torchmetrics' default would leave them out of the mean
+        self.val_loss = MeanMetric(nan_strategy=float("nan"))  # the default leaves NaN out of the mean
         self.val_perplexity = Perplexity(ignore_index=IGNORE)
         self.val_characters = MeanMetric()  # per held-out token, as `val_bytes`
         self.val_bytes = MeanMetric()
@@ -82,7 +82,7 @@ class LanguageModel(LightningModule):
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """What the ids of the run's corpus stand for."""
+        """The tokenizer of the run's corpus."""
         return self.data.tokens.tokenizer
 
     def check(self, data: CharDataModule, checkpoint: dict[str, Any] | None, path: str | Path, fit: bool) -> None:
@@ -123,7 +123,7 @@ class LanguageModel(LightningModule):
             raise UserError(f"model.network: {error}") from error
 
     def record_of(self, net: Network, data: CharDataModule, steps: int = 0) -> Record:
-        """What a checkpoint says of a network after `steps` of this run, and of the text it learns."""
+        """Makes the record of a network after `steps` of this run, with the text that it is trained on."""
         tokens, length = data.tokens, data.tokens.length
         corpus = CorpusRecord(
             tokens.corpus,
@@ -178,9 +178,9 @@ class LanguageModel(LightningModule):
         return logits, nats / tokens.clamp(min=1), tokens
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Dropout's draws, too, are a pure function of (seed, batch, rank): a resumed run repeats them."""
+        """Seeds dropout's draws, a pure function of (seed, batch, rank) as the batch is: a resumed run repeats them."""
         seed = batch_seed(self.data.seed + 1 + self.global_rank, batch_idx)
-        # not torch.manual_seed, which asks every kind of device there may be: 1 ms a step
+        # not torch.manual_seed, which looks for every kind of device there may be: 1 ms a step
         torch.default_generator.manual_seed(seed)
         if self.device.type == "cuda":
             torch.cuda.manual_seed(seed)
@@ -188,7 +188,7 @@ class LanguageModel(LightningModule):
             torch.mps.manual_seed(seed)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """The batch's mean loss, in nats per token."""
+        """Computes the batch's mean loss, in nats per token."""
         _, loss, _ = self.shared_step(batch)
         if self.is_log_step:
             lr = self.trainer.optimizers[0].param_groups[0]["lr"]
@@ -197,7 +197,7 @@ class LanguageModel(LightningModule):
         return loss
 
     def on_validation_start(self) -> None:
-        """Sums in double precision, where there is one; set here, for moving a metric to its device undoes it."""
+        """Sets metrics to double precision, where there is one; here, for moving them to a device undoes it."""
         if self.device.type != "mps":
             for metric in (self.val_loss, self.val_characters, self.val_bytes):
                 metric.set_dtype(torch.float64)
@@ -220,11 +220,11 @@ class LanguageModel(LightningModule):
         self.log_held_out("val")
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
-        """The held-out text again: a character corpus has no third split."""
+        """Measures the held-out text again: a corpus has no third split."""
         self.validation_step(batch, batch_idx)
 
     def on_test_epoch_end(self) -> None:
-        """As after validation, under `test/`."""
+        """Logs as after validation, under `test/`."""
         self.log_held_out("test")
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
@@ -246,16 +246,16 @@ class LanguageModel(LightningModule):
 
     @property
     def is_log_step(self) -> bool:
-        """Whether Lightning writes its logs after this step; logging in between would cost and be thrown away."""
+        """True if Lightning writes its logs after this step; logging in between would cost and be thrown away."""
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # 0: never
         return every > 0 and (self.global_step + 1) % every == 0
 
     def lr_share(self, step: int) -> float:
-        """Share of the full learning rate at `step`."""
+        """Computes the share of the full learning rate at `step`."""
         return self.schedule(step, self.trainer.max_steps)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """One optimizer, its schedule applied at every step.
+        """Makes the optimizer and its schedule, applied at every step.
 
         Raises:
             UserError: a decay without a last step to reach.

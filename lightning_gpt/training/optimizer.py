@@ -1,4 +1,4 @@
-"""How the weights are moved: recipes that turn a network into a torch optimizer. One optimizer object a run."""
+"""Optimizer recipes: each makes a torch optimizer for a network. One optimizer object a run."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -14,20 +14,24 @@ from lightning_gpt.ladder import Network
 
 
 class OptimizerRecipe(ABC):
-    """What the configuration chooses; `build` makes the optimizer once the network is there."""
+    """An optimizer's options, as configured; `build` makes the optimizer once the network is there."""
 
     @abstractmethod
     def build(self, network: Network, fused: bool = True, bf16: bool = False) -> Optimizer:
-        """An optimizer over all parameters of the network, in groups.
+        """Makes an optimizer over all parameters of the network, in groups.
 
         Args:
-            network: whose parameters are moved.
-            fused: one kernel for all of them is allowed.
-            bf16: what may be inexact is computed in bf16.
+            network: whose parameters are updated.
+            fused: allow one kernel for all of them.
+            bf16: compute in bf16 what may be inexact.
         """
 
     def check(self) -> None:
-        """Raises UserError for the first rate or decay that is below 0 or not a number."""
+        """Refuses a rate or decay that is below 0 or NaN.
+
+        Raises:
+            UserError: the first of them.
+        """
         for name, value in vars(self).items():
             if name.endswith(("lr", "decay", "momentum")) and not value >= 0:
                 raise UserError(f"model.optimizer.{name} must be at least 0, not {value}")
@@ -48,7 +52,7 @@ class AdamW(OptimizerRecipe):
         self.weight_decay = weight_decay
 
     def build(self, network: Network, fused: bool = True, bf16: bool = False) -> Optimizer:
-        """Two groups: what has at least two dimensions, decayed, and the rest."""
+        """Makes two groups: what has at least two dimensions, decayed, and the rest."""
         parameters = [p for p in network.parameters() if p.requires_grad]
         groups = [
             {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": self.weight_decay},
@@ -86,7 +90,7 @@ class Muon(OptimizerRecipe):
         self.adamw_weight_decay = adamw_weight_decay
 
     def build(self, network: Network, fused: bool = True, bf16: bool = False) -> Optimizer:
-        """Three groups: block matrices, other matrices, vectors. A network without blocks has no first group."""
+        """Makes three groups: block matrices, other matrices, vectors. A network without blocks has no first group."""
         parameters = [p for p in network.parameters() if p.requires_grad]
         hidden = set(network.hidden_matrices())
         inside = [p for p in parameters if p in hidden]
@@ -101,7 +105,7 @@ class Muon(OptimizerRecipe):
 
 
 class MuonAdamW(Optimizer):
-    """Groups with `muon` true are moved by Muon, the others by AdamW; torch's own mathematics for both.
+    """Updates groups with `muon` true by Muon, the others by AdamW; torch's own mathematics for both.
 
     "Muon", Jordan et al. 2024: the momentum's singular values are all made about 1, so that no direction of a matrix
     is learned faster than another. Same-shaped matrices are stacked and orthogonalised together: few large products.
@@ -116,11 +120,11 @@ class MuonAdamW(Optimizer):
         bf16: bool = False,
     ) -> None:
         super().__init__(groups, {"momentum": momentum, "eps": eps, "fused": fused})
-        self.dtype = torch.bfloat16 if bf16 else torch.float32  # of the machine, so not in the checkpoint
+        self.dtype = torch.bfloat16 if bf16 else torch.float32  # chosen by the machine, so not saved in the checkpoint
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Moves every parameter that has a gradient; returns the closure's loss."""
+        """Updates every parameter that has a gradient; returns the closure's loss."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -196,7 +200,7 @@ def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
 
 
 def polynomial(gram: Tensor, steps: int) -> Tensor:
-    """Gram matrices (n, rows, rows) of some x to what the whole iteration multiplies x by, (n, rows, rows).
+    """Gram matrices (n, rows, rows) of some x to the product of all steps' factors of x, (n, rows, rows).
 
     Each step multiplies x by a quintic's even part in x's Gram matrix, so all of them follow from the first one. Of
     oblong matrices this makes the smaller products: half the time. bf16 is too coarse for it.

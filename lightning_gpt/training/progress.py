@@ -1,4 +1,4 @@
-"""What a run shows of its progress: its card, a bar, a line a validation, its speed. Writes no file of its own."""
+"""Shows a run's progress: its card, a bar, a line a validation, its speed. Writes no file of its own."""
 
 import statistics
 import time
@@ -23,18 +23,18 @@ class ProgressBar(TQDMProgressBar):
 
     @property
     def total_train_batches(self) -> int | float:
-        """Of the whole run, also after a resume: the bar counts from the run's own beginning."""
+        """Batches of the whole run, also after a resume: the bar counts from the run's own beginning."""
         steps = self.trainer.max_steps
         return steps * self.trainer.accumulate_grad_batches if steps > 0 else float("inf")
 
     def on_train_epoch_start(self, trainer: Trainer, *args: Any) -> None:
-        """Speed and time left are those of the steps done since the resume."""
+        """Starts the bar at the steps done, so that speed and time left are those since the resume."""
         super().on_train_epoch_start(trainer, *args)
         self.train_progress_bar.set_description("training")  # there are steps, no epochs
         self.train_progress_bar.initial = trainer.global_step * trainer.accumulate_grad_batches
 
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-        """The metrics marked for the bar, in short."""
+        """Returns the metrics marked for the bar, their names shortened."""
         metrics = super().get_metrics(trainer, pl_module)
         metrics.pop("v_num", None)
         if speed := metrics.pop("speed/chars_per_s", None):
@@ -62,7 +62,7 @@ class Speed(Callback):
         self._rates: list[float] = []  # characters/s, one a log step
 
     def state_dict(self) -> dict[str, float]:
-        """The time goes on where a resumed run left off."""
+        """Saves the training time, which a resumed run adds to."""
         return {"training_seconds": self.training_seconds}
 
     def load_state_dict(self, state_dict: dict[str, float]) -> None:
@@ -70,7 +70,7 @@ class Speed(Callback):
         self.training_seconds = state_dict["training_seconds"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Measures the machine."""
+        """Measures the machine's peak."""
         assert isinstance(pl_module, LanguageModel)
         half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
         peak = machine.flops(pl_module.device, half.get(str(trainer.precision), torch.float32))
@@ -87,7 +87,7 @@ class Speed(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Counts, and logs at Lightning's own interval."""
+        """Counts characters, and logs the speed at Lightning's own interval."""
         self._characters += batch[0].numel() * self._characters_per_token * trainer.world_size
         every = trainer.log_every_n_steps * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
         if every == 0 or (batch_idx + 1) % every:
@@ -110,7 +110,7 @@ class Speed(Callback):
         return statistics.median(self._rates) if self._rates else None
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Says it in a line."""
+        """Prints the median speed."""
         rate = self.median
         if rate is None:
             return
@@ -144,7 +144,7 @@ class RunLog(Callback):
         self._since = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """The card (text, network, machine, folder), on the terminal and as `run` among TensorBoard's texts."""
+        """Prints the card (text, network, machine, folder), and logs it as `run` among TensorBoard's texts."""
         self._since = time.perf_counter()
         assert isinstance(pl_module, LanguageModel)
         rows = card(trainer, pl_module)

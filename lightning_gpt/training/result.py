@@ -1,4 +1,4 @@
-"""Writes result.json, what a run has come to, into its folder. What it says: see `lightning_gpt.runs.result`."""
+"""Writes result.json into the run's folder. Its contents: see `lightning_gpt.runs.result`."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +18,7 @@ class ResultFile(Callback):
     Needs a logger, whose folder is the run's; without one it writes nothing.
 
     Args:
-        speed: the callback that measures it.
+        speed: the callback that measures the speed.
         command: what was typed to begin the run.
         version: of the code that runs.
     """
@@ -31,7 +31,7 @@ class ResultFile(Callback):
         self._card: Card = ()
 
     def state_dict(self) -> dict[str, Any]:
-        """Keeps the validations in the checkpoint: a resumed run has those up to it, and no others."""
+        """Saves the validations in the checkpoint: a resumed run has those up to it, and no others."""
         return {"validations": [asdict(validation) for validation in self.validations]}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
@@ -57,13 +57,13 @@ class ResultFile(Callback):
         self._write(trainer, pl_module)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Says that the run has finished; its last checkpoint is saved by now."""
+        """Marks the run as finished; its last checkpoint is saved by now."""
         self._write(trainer, pl_module, finished=True)
 
     def _write(self, trainer: Trainer, module: LightningModule, finished: bool = False) -> None:
         if not trainer.loggers:
             return
-        folder = Path(trainer.log_dir or "")  # asked of all ranks, or the first one waits for the others
+        folder = Path(trainer.log_dir or "")  # read on all ranks, or the first one waits for the others
         if not trainer.is_global_zero:
             return
         saved = {name: f"checkpoints/{name}.ckpt" for name in ("best", "last")}

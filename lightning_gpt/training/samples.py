@@ -1,4 +1,4 @@
-"""Samples written while the network learns: fixed prompts at every validation, on the terminal and in TensorBoard."""
+"""Writes samples during training: fixed prompts at every validation, on the terminal and in TensorBoard."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,8 @@ from lightning_gpt.training.module import LanguageModel
 class SampleText(Callback):
     """Continues each prompt with the same seed at every validation, so that only the network's progress shows.
 
-    How much of that is copied from the training text goes to TensorBoard as `novelty/longest_copied` (characters) and
-    `novelty/share_copied`, if the text is one that can be indexed in a moment.
+    How much of them is copied from the training text goes to TensorBoard as `novelty/longest_copied` (characters) and
+    `novelty/share_copied`, unless that text is too long to be indexed.
 
     Args:
         prompts: texts to continue; characters that can't be spelled are left out. None: a line break.
@@ -77,5 +77,5 @@ class SampleText(Callback):
         overlaps = [self._index.of(sample) for sample in written]
         step = max(trainer.global_step - 1, 0)
         writer.add_scalar("novelty/longest_copied", max(overlap.longest for overlap in overlaps), step)
-        # of texts of one length
+        # a plain mean, for the texts are of one length
         writer.add_scalar("novelty/share_copied", sum(overlap.share for overlap in overlaps) / len(overlaps), step)

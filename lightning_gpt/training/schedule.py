@@ -32,12 +32,16 @@ class Schedule:
                 raise UserError(f"schedule.{name} must lie between 0 and 1, not {share}")
 
     def check(self, max_steps: int) -> None:
-        """Raises UserError for a decay without a last step to reach."""
+        """Refuses a decay without a last step to reach.
+
+        Raises:
+            UserError: it is one.
+        """
         if self.decay != "constant" and max_steps < 1:
             raise UserError(f"schedule.decay {self.decay} needs --trainer.max_steps: it ends there")
 
     def __call__(self, step: int, max_steps: int) -> float:
-        """Share of the full learning rate at `step`, counted from 0, of a run of `max_steps`."""
+        """Computes the share of the full learning rate at `step`, counted from 0, of a run of `max_steps`."""
         if step < self.warmup_steps:
             return (step + 1) / (self.warmup_steps + 1)
         if self.decay == "constant":

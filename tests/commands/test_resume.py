@@ -12,7 +12,7 @@ import torch
 from conftest import TINY
 
 from lightning_gpt.cli import main
-from lightning_gpt.files import held
+from lightning_gpt.files import locked
 from lightning_gpt.launch.configuration import GO_ON_FROM
 from lightning_gpt.runs import Run, new_version
 from lightning_gpt.runs.resume import unfinished
@@ -136,7 +136,7 @@ def test_a_run_goes_on_where_it_lies_and_keeps_its_best(interrupted, shell, way)
 
 
 def test_two_runs_do_not_write_to_one_folder(interrupted, capsys):
-    with held(interrupted) as mine:
+    with locked(interrupted) as mine:
         assert mine
         assert main(FIT) == 2
     assert "is being written to by another run" in capsys.readouterr().err

@@ -21,14 +21,15 @@ def test_kills_change_nothing(shell):
 
 def test_a_difference_is_found(tmp_path, trained, monkeypatch):
     """The comparison itself: a tensor's last bit, a point of a curve."""
-    left = dict(verify_resume.kept(trained.run.parent))
-    assert all(verify_resume.same(value, left[name]) for name, value in verify_resume.kept(trained.run.parent))
+    left = dict(verify_resume.saved_values(trained.run.parent))
+    again = verify_resume.saved_values(trained.run.parent)
+    assert all(verify_resume.same(value, left[name]) for name, value in again)
     name = next(name for name in left if name.startswith(".state_dict"))
     changed = left[name].clone()
     changed.view(-1)[0] = changed.view(-1)[0].nextafter(changed.new_tensor(9.0))
     assert not verify_resume.same(changed, left[name])
     assert not verify_resume.same(left["loss/val"][:-1], left["loss/val"])
-    monkeypatch.setattr(verify_resume, "kept", lambda home: [("a", home)])
+    monkeypatch.setattr(verify_resume, "saved_values", lambda home: [("a", home)])
     with pytest.raises(SystemExit, match="1"):
         verify_resume.compare(1, 2)
 

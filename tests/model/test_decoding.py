@@ -4,7 +4,7 @@ import torch
 from lightning_gpt import UserError
 from lightning_gpt.ladder import GPT, Ensemble, ModernGPT
 from lightning_gpt.model import Sampling, TrainedGPT, decode, load
-from lightning_gpt.model.trained import Ending
+from lightning_gpt.model.trained import StopFilter
 from lightning_gpt.tokens import Characters
 
 
@@ -94,7 +94,7 @@ def test_stop_ends_before_the_string(gpt):
 def test_a_stop_that_overlaps_itself():
     for text in ("aab", "aaab", "xaaxaab", "aa", "abab", "ababaab"):
         for stop in ("aab", "aba", "b"):
-            ending = Ending(stop)
+            ending = StopFilter(stop)
             fed = "".join(map(ending.feed, text))
             assert fed + ending.rest() == text.partition(stop)[0], (text, stop)
             assert ending.reached == (stop in text)
@@ -102,7 +102,7 @@ def test_a_stop_that_overlaps_itself():
 
 def test_a_stop_inside_longer_pieces():
     for pieces in (["xa", "ab", "y"], ["xaab", "y"], ["x", "aaby"], ["xa", "", "aby"], ["xaa", "xaa", "by"]):
-        ending = Ending("aab")
+        ending = StopFilter("aab")
         fed = "".join(map(ending.feed, pieces))
         assert fed + ending.rest() == "".join(pieces).partition("aab")[0] and ending.reached
 

@@ -153,7 +153,7 @@ def test_memory_is_given_back_and_ids_stay(tmp_path):
     part = tokens.val_ids[3:]
     before = part.copy()
     release(part)
-    tokens.release()
+    release(tokens.ids)
     release(before)  # of memory of its own: nothing
     assert np.array_equal(part, before)
 

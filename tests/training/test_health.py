@@ -1,4 +1,4 @@
-"""Numbers that go wrong stop the run before they take the place of good ones; learning by heart is explained."""
+"""A loss that is not finite stops the run before bad weights replace good ones; overfitting is explained."""
 
 import math
 
@@ -19,7 +19,7 @@ def test_a_loss_that_is_no_number_stops_the_run(shell, monkeypatch, capsys):
     capsys.readouterr()
     assert main(["fit", "--ckpt_path=last", "--trainer.max_steps=60", "--model.optimizer.lr=1e30"]) == 2
     err = capsys.readouterr().err
-    assert "became nan at step 2" in err and "last.ckpt is from before and good" in err and "learning rate" in err
+    assert "became nan at step 2" in err and "last.ckpt was saved before and is good" in err and "learning rate" in err
     assert last.read_bytes() == good
 
 
@@ -71,13 +71,13 @@ def test_overflows_of_16_mixed_are_counted():
     assert logged == [("optim/overflows", n) for n in (0.0, 0.0, 1.0, 1.0, 2.0)]
 
 
-def test_learning_by_heart_is_stopped_and_explained(shell):
+def test_overfitting_is_stopped_and_explained(shell):
     """A text whose held-out part has nothing to do with what was trained on."""
     text = "to be or not to be that is the question " * 60 + "qwertyuiopasdfghjklzxcvbnm" * 10
     (shell.folder / "odd.txt").write_text(text)
     options = ["--trainer.max_steps=2000", "--trainer.val_check_interval=20", "--overfitting.patience=3"]
     out = shell("fit", "--data.corpus=odd.txt", *TINY, *options, "--model.optimizer.lr=0.01").stdout
-    assert "stopped: val/loss was lowest at step" in out and "learns the training" in out
+    assert "stopped: val/loss was lowest at step" in out and "the network overfits" in out
     assert "--model.network.dropout" in out and "best.ckpt is from step" in out
     last = torch.load(shell.folder / "runs/gpt/version_0/checkpoints/last.ckpt", weights_only=True)
     assert last["global_step"] < 2000
@@ -89,7 +89,7 @@ def test_its_explanation_when_nothing_is_learned():
     stop = Overfitting(patience=2)
     stop._best = (10, 2.0, 1.9)
     assert "learning rate is too high" in stop.explanation(30, 2.1, 1.95)
-    assert "by heart" in stop.explanation(30, 2.1, 1.5)
+    assert "overfits" in stop.explanation(30, 2.1, 1.5)
 
 
 @pytest.mark.parametrize(
