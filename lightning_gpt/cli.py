@@ -16,7 +16,7 @@ from lightning_gpt.terminal import styled
 
 def with_options(name: str, function: Callable[..., Any], args: list[str]) -> None:
     """Calls a command whose options are its function's own parameters."""
-    from lightning_gpt.launch.arguments import call
+    from lightning_gpt.arguments.call import call
 
     call(name, function, args)
 
@@ -78,7 +78,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.reconfigure(line_buffering=True, errors="replace")
     try:
         if "_ARGCOMPLETE" in os.environ:
-            from lightning_gpt.launch.completion import complete
+            from lightning_gpt.arguments.completion import complete
 
             complete(COMMANDS, dispatch)
         dispatch(args)
@@ -93,7 +93,7 @@ def main(argv: list[str] | None = None) -> int:
         print("\nlightning-gpt: stopped", file=sys.stderr)
         return 130
     except Interrupted as stop:
-        from lightning_gpt.launch.program import program_name
+        from lightning_gpt.arguments.program import program_name
 
         again = args if COMMANDS[args[0]].resumes else ["fit", "--ckpt_path", os.path.relpath(stop.path)]
         print(f"\n{stop}\n  go on with  {program_name()} {shlex.join(again)}", file=sys.stderr)

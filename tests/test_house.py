@@ -29,16 +29,18 @@ ALLOWED = {
     "training": LEAVES | {"machine", "ladder", "tokens", "text", "model", "runs", "pictures"},
     "lecture": {"ladder", "tokens", "text"},
     "benchmark": LEAVES | {"ladder", "text", "lecture"},
-    "launch": LEAVES | {"machine", "ladder", "text", "model", "runs", "training"},
+    "arguments": LEAVES,
+    "launch": LEAVES | {"arguments", "machine", "ladder", "text", "model", "runs", "training"},
     "diagnosis": LEAVES | {"machine", "text", "launch"},
     "commands": LEAVES
-    | {"diagnosis"}
+    | {"arguments", "diagnosis"}
     | {"machine", "benchmark", "ladder", "tokens", "text", "model", "runs", "pictures", "report", "training", "launch"},
-    "cli": LEAVES | {"commands", "launch"},
+    "cli": LEAVES | {"arguments", "commands"},
     "__init__": {"errors", "ladder", "model", "runs", "training", "launch"},
     "__main__": {"cli"},
 }
 NO_LIGHTNING = {
+    "arguments",
     "errors",
     "files",
     "terminal",

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from lightning_gpt.arguments.program import command
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.ladder import RUNGS, SingleHeadGPT
 from lightning_gpt.ladder.maps import attention_maps
 from lightning_gpt.launch.configuration import configure
 from lightning_gpt.launch.preparation import prepare
-from lightning_gpt.launch.program import command
 from lightning_gpt.launch.running import run
 from lightning_gpt.model import TrainedGPT
 from lightning_gpt.pictures import draw_attention, draw_ladder, png

@@ -1,8 +1,8 @@
 """fit, validate, test, predict: runs one of the Trainer's stages, in three steps."""
 
+from lightning_gpt.arguments.program import command
 from lightning_gpt.launch.configuration import Stage, configure
 from lightning_gpt.launch.preparation import prepare
-from lightning_gpt.launch.program import command
 from lightning_gpt.launch.running import run
 
 

@@ -1,5 +1,5 @@
-"""Turns options into a run, in three steps that can be called separately: configure, prepare, run.
+"""From what is asked to what runs, in three steps that can be called apart: configure, prepare, run.
 
-`arguments`, `types`, `completion` and `program` know command lines only and start without Lightning, so nothing is
-imported here.
+`configuration` reads what was typed, by what `options` knows, from `recipe`s and from what was `found` beside a
+checkpoint; `preparation` makes and `checks` all of it; `running` runs it; `python` is the door for Python.
 """

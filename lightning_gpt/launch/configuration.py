@@ -15,10 +15,11 @@ import yaml
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI, SaveConfigCallback
 
+from lightning_gpt.arguments import completion
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.ladder.aliases import modernised_config
-from lightning_gpt.launch import completion, options
+from lightning_gpt.launch import options
 from lightning_gpt.launch.found import Found, found_beside
 from lightning_gpt.launch.recipe import renamed, written_out
 from lightning_gpt.model import checkpoint as checkpoint_file

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lightning_gpt.arguments.types import Answer, plain_part, takes
 from lightning_gpt.launch.options import CHOICES, Given, choice_options, flattened, known_options
-from lightning_gpt.launch.types import Answer, plain_part, takes
 from lightning_gpt.model.trained import of_checkpoint
 from lightning_gpt.runs.config import FILE, read_config
 from lightning_gpt.runs.folders import run_folder

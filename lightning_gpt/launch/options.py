@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 from lightning.pytorch import Trainer
 
+from lightning_gpt.arguments.types import Answer, in_words, takes
 from lightning_gpt.errors import UserError, did_you_mean
 from lightning_gpt.ladder import NETWORKS, Network
 from lightning_gpt.launch.recipe import read_recipe
-from lightning_gpt.launch.types import Answer, in_words, takes
 from lightning_gpt.training import AdamW, CharDataModule, Muon, Overfitting, SampleText, Schedule
 
 OWN: dict[str, Any] = {

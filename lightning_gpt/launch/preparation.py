@@ -8,11 +8,11 @@ from typing import Any
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 
+from lightning_gpt.arguments.program import version
 from lightning_gpt.errors import UserError, collecting
 from lightning_gpt.launch.checks import trainer_problems
 from lightning_gpt.launch.configuration import Configuration, Stage, quiet
 from lightning_gpt.launch.options import CHOICES
-from lightning_gpt.launch.program import version
 from lightning_gpt.machine import best_precision, keep_freed_memory, on_gpu
 from lightning_gpt.model import Record
 from lightning_gpt.runs.resume import goes_on_in, must_be_the_text, steps_done

@@ -14,11 +14,11 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from lightning_gpt.arguments.program import program_name, tensorboard_name
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import locked
 from lightning_gpt.launch.configuration import GO_ON_FROM, is_rank_zero, quiet
 from lightning_gpt.launch.preparation import Prepared
-from lightning_gpt.launch.program import program_name, tensorboard_name
 from lightning_gpt.machine import out_of_memory
 from lightning_gpt.runs import Run, new_version
 from lightning_gpt.runs.resume import goes_on_in, steps_done

@@ -239,12 +239,12 @@ ALLOWED = {  # what makes objects of names or bytes, and the only files that may
     "torch.load(": {"model/checkpoint.py"},
     "load_from_checkpoint(": {"training/module.py"},
     "SafeLoader(": {"runs/config.py"},
-    "yaml.safe_load(": {"launch/configuration.py", "launch/types.py"},
+    "yaml.safe_load(": {"launch/configuration.py", "arguments/types.py"},
     "yaml.load(": set(), "unsafe_load": set(), "full_load": set(), "pickle": set(), "marshal": set(), "shelve": set(),
     "eval(": set(), "exec(": set(), "__import__": set(), "os.system": set(), "joblib": set(), "dill": set(),
     "numpy.load": set(), "np.load(": set(), "ctypes": {"machine.py"},
     "subprocess": {
-        "launch/program.py", "commands/bench.py", "commands/verify_resume.py", "training/checkpoints.py",
+        "arguments/program.py", "commands/bench.py", "commands/verify_resume.py", "training/checkpoints.py",
     },
 }  # fmt: skip
 

@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 from docstring_parser import parse as parse_docstring
 
+from lightning_gpt.arguments.completion import answer, wanted
+from lightning_gpt.arguments.types import NOT_A_VALUE, converted, in_words
 from lightning_gpt.errors import UserError, did_you_mean
-from lightning_gpt.launch.completion import answer, wanted
-from lightning_gpt.launch.types import NOT_A_VALUE, converted, in_words
 
 REST = "fit_options"  # a parameter of this name takes the options that the function does not know
 

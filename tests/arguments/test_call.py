@@ -3,7 +3,7 @@
 import pytest
 
 from lightning_gpt import UserError
-from lightning_gpt.launch.arguments import call
+from lightning_gpt.arguments.call import call
 
 
 def command(a: str, number: int = 3, text: str | None = None, loud: bool = False, share: float = 0.5):
