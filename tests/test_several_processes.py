@@ -13,7 +13,7 @@ import torch
 from conftest import TINY
 from told import told
 
-from lightning_gpt.commands.verify_resume import kept, same
+from lightning_gpt.commands.verify_resume import same, saved_values
 
 RECIPE = ["--data.corpus=text.txt", *TINY, "--trainer.max_steps=200", "--trainer.val_check_interval=100"]
 TWO = ["--trainer.strategy=ddp", "--trainer.devices=2", "--data.batch_size=2"]
@@ -75,7 +75,7 @@ def test_two_nodes_one_of_which_dies(shell):
         for n in nodes:
             out, _ = n.communicate(timeout=170)
             assert n.returncode == 0, out
-    whole, broken = (dict(kept(shell.folder / "runs" / name)) for name in ("whole", "broken"))
+    whole, broken = (dict(saved_values(shell.folder / "runs" / name)) for name in ("whole", "broken"))
     assert whole.keys() == broken.keys() and all(same(whole[name], broken[name]) for name in whole)
 
 
@@ -97,5 +97,5 @@ def test_slurm_preemption_saves_and_requeues(shell):
     assert not list(shell.folder.rglob("hpc_ckpt*"))
     assert "goes on with" in shell.process("fit", *again, **slurm).stdout
     shell("fit", *recipe, "--name=whole")
-    whole, broken = (dict(kept(shell.folder / "runs" / name)) for name in ("whole", "gpt"))
+    whole, broken = (dict(saved_values(shell.folder / "runs" / name)) for name in ("whole", "gpt"))
     assert all(same(whole[name], broken[name]) for name in whole)

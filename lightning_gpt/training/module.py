@@ -297,7 +297,9 @@ class LanguageModel(LightningModule):
         map_location: str | torch.device | None = None,
         **options: Any,
     ) -> "LanguageModel":
-        """Loads a trained module, in eval mode; the file is read as tensors and plain values only.
+        """Loads a trained module; the file is read as tensors and plain values only.
+
+        It is in training mode, as Lightning leaves it: call `eval()` before you use it by itself.
 
         Args:
             checkpoint_path: a .ckpt file of this project.
@@ -312,7 +314,7 @@ class LanguageModel(LightningModule):
         network: Callable[..., Network] = type(gpt.network)
         module = cls(partial(network, **sizes), **options)
         module.net, module.record = gpt.network, gpt.record
-        return module.eval()
+        return module.train()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds the record, so that the file can be used by itself."""

@@ -159,7 +159,7 @@ def test_plain_lightning(here):
     assert [v.step for v in run.result.validations] == [3, 6, 7] and run.result.finished
     loaded = LanguageModel.load_from_checkpoint(run.last)
     ids = torch.arange(16)[None]
-    torch.testing.assert_close(loaded(ids), model.eval()(ids))
+    torch.testing.assert_close(loaded.eval()(ids), model.eval()(ids))
     alone = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     (metrics,) = Trainer(**alone).validate(loaded, data, verbose=False)
     assert metrics["val/loss"] == pytest.approx(run.result.last.nats_per_token, abs=1e-6)
