@@ -132,8 +132,8 @@ def _find_network_problems(prepared: Prepared) -> None:
 
 
 def _chosen(given: Any, option: str) -> Any:
-    """The class of ours that is chosen; None for one of the user's own."""
-    return CHOICES[option].get(given.class_path.rpartition(".")[2])
+    """The class of ours that is chosen; None for one of the user's own, or none."""
+    return None if given is None else CHOICES[option].get(given.class_path.rpartition(".")[2])
 
 
 def _text(configuration: Configuration) -> CharDataModule:
@@ -178,18 +178,18 @@ def _make(prepared: Prepared, callbacks: Sequence[Callback], keeps_nothing: bool
     try:
         with quiet("lightning.pytorch.utilities.rank_zero"):  # the run's card says what is used
             trainer = configuration.instantiate_trainer(callbacks=further, **options)
-    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
+    except (MisconfigurationException, ImportError, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     if keeps_nothing:
         trainer.callbacks = list(callbacks)  # type: ignore[attr-defined]
     model, data = made.model, prepared.datamodule
     assert data is not None
     _must_hold_a_batch(trainer, data, stage)
-    model.check(data, configuration.saved, configuration.checkpoint or "", fit=stage == "fit")
     if configuration.saved is not None and stage == "fit" and config.resume != "never":
         then = Record.of(configuration.saved, configuration.checkpoint or "").corpus
         now = data.tokens.sha256
         must_be_the_text(data.corpus, then.sha256 if then else "", now, "--resume never to begin anew")
+    model.check(data, configuration.saved, configuration.checkpoint or "", fit=stage == "fit")
     if prepared.has_folder:
         configuration.dump()  # so that it can be saved
     prepared.model, prepared.trainer = model, trainer

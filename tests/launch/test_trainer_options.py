@@ -14,7 +14,12 @@ FIT = ["fit", "--data.corpus=text.txt", *TINY, "--trainer.max_steps=4", "--train
 TRIED = {
     "accelerator": (
         ["auto", "cpu"],
-        {"abacus": "there are auto, gpu, mps", "cup": "did you mean cpu?", "gpu": "No supported gpu backend found"},
+        {
+            "abacus": "there are auto, gpu, mps",
+            "cup": "did you mean cpu?",
+            "gpu": "No supported gpu backend found",
+            "tpu": "trainer: ",
+        },
     ),
     "strategy": (["auto"], {"abacus": "there are auto, ddp", "dpp": "did you mean ddp?", "": "there are auto"}),
     "devices": (
