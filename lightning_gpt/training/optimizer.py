@@ -1,5 +1,6 @@
 """How the weights are moved: recipes that turn a network into a torch optimizer. One optimizer object a run."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -27,10 +28,10 @@ class OptimizerRecipe(ABC):
         """
 
     def check(self) -> None:
-        """Raises UserError for the first rate or decay that is below 0 or not a number."""
+        """Raises UserError for the first rate or decay that is below 0 or not a finite number."""
         for name, value in vars(self).items():
-            if name.endswith(("lr", "decay", "momentum")) and not value >= 0:
-                raise UserError(f"model.optimizer.{name} must be at least 0, not {value}")
+            if name.endswith(("lr", "decay", "momentum")) and not 0 <= value < math.inf:
+                raise UserError(f"model.optimizer.{name} must be a number of at least 0, not {value}")
 
 
 class AdamW(OptimizerRecipe):
