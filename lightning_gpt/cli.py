@@ -11,7 +11,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from lightning_gpt.errors import Interrupted, UserError, did_you_mean
-from lightning_gpt.terminal import styled
+from lightning_gpt.terminal import styled, visible
 
 
 def with_options(name: str, function: Callable[..., Any], args: list[str]) -> None:
@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         if debug:
             raise
-        print(f"{styled('lightning-gpt:', 'bold', 'red', stream=sys.stderr)} {error}", file=sys.stderr)
+        print(f"{styled('lightning-gpt:', 'bold', 'red', stream=sys.stderr)} {visible(str(error))}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         if debug:

@@ -19,6 +19,11 @@ def styled(text: str, *styles: str, stream: TextIO | None = None) -> str:
     return f"\033[{codes}m{text}\033[0m"
 
 
+def visible(text: str) -> str:
+    """Replaces control characters, which could make a terminal do things, by a mark; a line break stays."""
+    return "".join(c if c.isprintable() or c == "\n" else "□" for c in text)
+
+
 def row(head: str, text: str, *styles: str) -> str:
     """Formats a row of a card, wrapped to the window if there is one; its head, or all of it, in these styles."""
     width = shutil.get_terminal_size((0, 0)).columns  # a pipe has none

@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 import torch
 from budget import Budget
+from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_gpt.cli import main
 
@@ -54,12 +55,13 @@ def restored():
     levels = [logger.level for logger in loggers]
     handlers = {number: signal.getsignal(number) for number in SIGNALS}  # Lightning keeps SIGTERM's after a fit
     draws = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    folder, threads = Path.cwd(), torch.get_num_threads()
+    folder, threads, rank = Path.cwd(), torch.get_num_threads(), rank_zero_only.rank  # Lightning never resets it
     with mock.patch.dict(os.environ), mock.patch.object(sys, "argv", sys.argv[:]), warnings.catch_warnings():
         try:
             yield
         finally:
             os.chdir(folder)
+            rank_zero_only.rank = rank
             torch.set_num_threads(threads)
             random.setstate(draws[0])
             np.random.set_state(draws[1])

@@ -35,6 +35,17 @@ def test_two_processes_are_one_with_twice_the_batch(shell):
         torch.testing.assert_close(right[name], weight, atol=1e-4, rtol=1e-3)
 
 
+def test_every_rank_ends_well_and_without_a_warning(shell):
+    """torchrun starts a group again of which one fails."""
+    command = ["--standalone", "--nproc-per-node=2", "-m", "lightning_gpt", "fit", *RECIPE, *TWO]
+    done = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", *command, "--trainer.max_steps=2"],
+        cwd=shell.folder, env=shell.environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stdout.count("best val/loss") == 1, done.stderr
+    assert "lightning-gpt:" not in done.stderr and "recommended" not in done.stderr
+
+
 @pytest.mark.parametrize("to_all", [True, False], ids=["as Ctrl-C, to all", "to the first alone"])
 def test_both_stop_at_the_same_step(shell, to_all):
     recipe = [*RECIPE, *TWO, "--name=two", *told(signal.SIGINT, step=40, to_all=to_all)]

@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from lightning_gpt.terminal import row, styled
+from lightning_gpt.terminal import row, styled, visible
 
 
 class Terminal(io.StringIO):
@@ -32,3 +32,7 @@ def test_rows_are_no_wider_than_the_window(monkeypatch):
     lines = row("text", text).splitlines()
     assert len(lines) > 3 and max(map(len, lines)) <= 40
     assert lines[0].startswith("text     seven") and all(line.startswith(" " * 9) for line in lines[1:])
+
+
+def test_control_characters_reach_no_terminal():
+    assert visible("a\x1b[2J\x07é\nb\x9b") == "a□[2J□é\nb□"

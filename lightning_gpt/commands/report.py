@@ -1,5 +1,6 @@
 """report: writes a checkpoint and its run to one HTML file that can be mailed."""
 
+import math
 from pathlib import Path
 
 from lightning_gpt.errors import UserError
@@ -39,9 +40,9 @@ def report(
     run = Run(folder) if folder is not None else None  # a checkpoint by itself has no curves, but all the rest
     logged = run.curves if run is not None else {}
     curves = {
-        name: logged[metric]
+        name: finite
         for name, metric in {"trained on": "train/loss", "held out": "val/loss"}.items()
-        if metric in logged
+        if (finite := [(step, loss) for step, loss in logged.get(metric, []) if math.isfinite(loss)])
     }
     found = find_out(gpt, tokens, card(path, run), curves, baselines(tokens), prompt, seed)
     target = Path(out) if out is not None else (folder or path.parent) / "report.html"

@@ -39,8 +39,12 @@ class WholeConfig(SaveConfigCallback):
         """Replaces the file, on rank 0."""
         folder = trainer.log_dir  # read on all ranks, or the first one waits for the others
         if trainer.is_global_zero and folder is not None:
-            with replacing(Path(folder) / FILE) as file:
-                file.write(self.parser.dump(self.config, skip_unset=False).encode())
+            path = Path(folder) / FILE
+            try:
+                with replacing(path) as file:
+                    file.write(self.parser.dump(self.config, skip_unset=False).encode())
+            except OSError as error:
+                raise UserError(f"can't save {path} ({error.strerror or error}): make room, or remove it") from error
 
 
 class Configuration(LightningCLI):
@@ -87,7 +91,8 @@ class Configuration(LightningCLI):
         given = list(options.given_options(args))
         if problems := options.problems(given):
             raise UserError.of(problems)
-        value = {option.name: option.value for option in given}
+        # a saved configuration's null is no choice
+        value = {option.name: option.value for option in given if option.value is not None}
         checkpoint = value.get("ckpt_path")
         if checkpoint in (None, "null"):
             if self.stage != "fit":
@@ -134,9 +139,16 @@ class Configuration(LightningCLI):
         if self.found is not None:
             parser.set_defaults(self.found.defaults)
             left_out = [name for name, value in self.found.left_out.items() if value != self.defaults.get(name)]
-            if left_out and self.stage == "fit" and is_rank_zero():
-                names = ", ".join(left_out)
-                print(f"not taken from {self.found.folder}: {names}; give them if they are wanted", file=sys.stderr)
+            if self.stage == "fit" and is_rank_zero():
+                if left_out:
+                    names = ", ".join(left_out)
+                    print(f"not taken from {self.found.folder}: {names}; give them if they are wanted", file=sys.stderr)
+                if not self.found.configured:
+                    print(
+                        f"no {FILE} lies by {self.checkpoint}: batch size, optimizer, schedule and length of the run "
+                        "are the defaults; give them if it had others",
+                        file=sys.stderr,
+                    )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parses the command line; turns `best` and `last` into paths, and a random seed into a number.
@@ -209,7 +221,11 @@ class Configuration(LightningCLI):
         found = unfinished(self.home)
         if found is None:
             return
-        differ = self.differences(read_config(found.folder / FILE))
+        try:
+            differ = self.differences(read_config(found.folder / FILE))
+        except UserError as error:
+            remedy = f"go on with --ckpt_path {found.last}, or begin anew with --resume never"
+            raise UserError(f"{error}; {remedy}") from error
         where = f"{found.folder} was interrupted after step {found.step:,}"
         if self.config.resume == "ask":
             if differ or not sys.stdin.isatty():
@@ -228,13 +244,17 @@ class Configuration(LightningCLI):
 
     def _complaint(self, parser: LightningArgumentParser, args: list[str]) -> str:
         """Names the option that jsonargparse refused: the one that it refuses alone, too."""
-        least = ["--model.network=GPT"]
+        least, chosen = ["--model.network=GPT"], False
         for option in options.given_options(args):
+            if option.name == "model.network" and option.value in ("", "null", None):
+                chosen = False
+                continue
+            chosen = chosen or option.name.startswith("model.network")
             try:
                 parser.parse_args([*least, f"--{option.name}={options.typed(option.value)}"])
             except (ArgumentError, jsonargparse.ArgumentError):
-                return f"{option} does not take {option.value!r}: see lightning-gpt {self.stage} --help"
-        if not any(option.name.startswith("model") for option in options.given_options(args)):
+                return options.refused(option)
+        if not chosen:
             return options.WHICH_NETWORK
         return f"the options do not go together: see lightning-gpt {self.stage} --help"
 

@@ -31,11 +31,13 @@ class Found:
         folder: the run's folder, if the checkpoint lies in one.
         defaults: options that hold unless others are given; plain values, classes by the names of our own tables.
         left_out: known options that the run had and that are not taken.
+        configured: whether there was a config.yaml; else only the checkpoint's record speaks.
     """
 
     folder: Path | None
     defaults: dict[str, Any] = field(default_factory=dict)
     left_out: dict[str, Any] = field(default_factory=dict)
+    configured: bool = True
 
 
 def found_beside(path: Path, checkpoint: Mapping[str, Any]) -> Found:
@@ -46,7 +48,7 @@ def found_beside(path: Path, checkpoint: Mapping[str, Any]) -> Found:
     """
     record = of_checkpoint(checkpoint, path).record  # whose sizes are those of its weights
     folder = run_folder(path)
-    config = read_config(folder / FILE) if folder is not None and (folder / FILE).exists() else {}
+    config = read_config(folder / FILE) if folder is not None and (folder / FILE).is_file() else {}
     defaults, left_out = settings(config)
     sizes = {name: size for name, size in record.sizes.items() if name not in ("vocab_size", "block_size")}
     defaults["model.network"] = {"class_path": record.network, "init_args": sizes}
@@ -58,7 +60,7 @@ def found_beside(path: Path, checkpoint: Mapping[str, Any]) -> Found:
     defaults["data.tokenizer"] = record.tokenizer.kind
     if folder is not None:  # the run goes on in its own folder, wherever that is now
         defaults |= {"name": folder.parent.name, "runs_dir": os.path.relpath(folder.parent.parent)}
-    return Found(folder, defaults, left_out)
+    return Found(folder, defaults, left_out, bool(config))
 
 
 def settings(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

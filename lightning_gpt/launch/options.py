@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import math
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import torch
 from lightning.pytorch import Trainer
 
 from lightning_gpt.arguments.types import Answer, in_words, takes
@@ -144,7 +147,20 @@ def typed(value: Any) -> str:
         return str(value)
     if isinstance(value, type):
         return value.__name__
-    return json.dumps(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{value}".replace("nan", ".nan").replace("inf", ".inf")  # YAML's own
+    return json.dumps(value, default=_of_an_array)
+
+
+def _of_an_array(value: Any) -> Any:
+    """NumPy's and PyTorch's numbers as Python's.
+
+    Raises:
+        TypeError: it is no number.
+    """
+    if isinstance(value, np.generic | torch.Tensor) and value.ndim == 0:
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no plain value")
 
 
 # ------------------------------------------------------------------------------------------------ what is wrong with it
@@ -175,6 +191,19 @@ def problems(given: Iterable[Given]) -> list[str]:
         else:
             found += _type_problem(option, known[option.name])
     return list(dict.fromkeys(found))
+
+
+def refused(option: Given) -> str:
+    """Says what an option takes whose value only LightningCLI itself could refuse."""
+    choice, _, inner = option.name.rpartition(".")
+    if option.name in CHOICES:
+        takes = f"{', '.join(CHOICES[option.name])}, or the class path of one of your own"
+    elif option.name in known_options():
+        takes = in_words(known_options()[option.name])
+    else:
+        hints = [choice_options(choice, name).get(inner) for name in CHOICES.get(choice, ())]
+        takes = next((in_words(hint) for hint in hints if hint is not None), "another value, see --help")
+    return f"{option} takes {takes}, not {option.value!r}"
 
 
 def _chosen(option: Given) -> tuple[str | None, str | None]:

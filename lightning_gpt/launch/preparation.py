@@ -132,8 +132,8 @@ def _find_network_problems(prepared: Prepared) -> None:
 
 
 def _chosen(given: Any, option: str) -> Any:
-    """Returns the chosen class, if it is one of ours; None for one of the user's own."""
-    return CHOICES[option].get(given.class_path.rpartition(".")[2])
+    """Returns the chosen class, if it is one of ours; None for one of the user's own, or none."""
+    return None if given is None else CHOICES[option].get(given.class_path.rpartition(".")[2])
 
 
 def _datamodule(configuration: Configuration) -> CharDataModule:
@@ -168,9 +168,10 @@ def _make(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: bool
     except (MisconfigurationException, ImportError, AttributeError, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     _must_hold_a_batch(trainer, data, stage)
-    made.model.check(data, configuration.saved, configuration.checkpoint or "", fit=stage == "fit")
     if stage == "fit":
         _must_go_on_with_the_same_text(configuration, data)
+    made.model.check(data, configuration.saved, configuration.checkpoint or "", fit=stage == "fit")
+    if stage == "fit":
         _must_have_a_step_left(configuration)
     if prepared.has_folder:
         configuration.dump()  # so that it can be saved

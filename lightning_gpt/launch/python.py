@@ -9,7 +9,7 @@ from lightning.pytorch import Callback
 
 from lightning_gpt.errors import Interrupted, UserError, did_you_mean
 from lightning_gpt.launch.configuration import configure
-from lightning_gpt.launch.options import CHOICES, choice_options, known_options, typed
+from lightning_gpt.launch.options import ASIDE, CHOICES, choice_options, known_options, typed
 from lightning_gpt.launch.preparation import prepare
 from lightning_gpt.launch.running import run
 from lightning_gpt.runs import Run
@@ -42,22 +42,51 @@ def fit(
     Raises:
         UserError: all that is wrong with the options, text, network or machine; nothing has been trained then.
     """
-    recipes = [recipe] if isinstance(recipe, str | Path) else list(recipe)
+    recipes = [recipe] if isinstance(recipe, str | Path) else list(recipe or ())
+    if isinstance(recipe, Mapping) or not all(isinstance(path, str | Path) for path in recipes):
+        raise UserError("a recipe is the path of a YAML file: options themselves go into options={…} or keywords")
+    further = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+    if not all(isinstance(callback, Callback) for callback in further):
+        raise UserError("callbacks takes Lightning callbacks, made: [LearningRateMonitor()]")
     given = {**dict(options or {}), **{full_name(name): value for name, value in short.items()}}
     # classes first: their own options are known only then
     ordered = sorted(given.items(), key=lambda item: item[0] not in CHOICES)
-    args = [f"--config={path}" for path in recipes] + [f"--{name}={typed(value)}" for name, value in ordered]
+    args = [f"--config={path}" for path in recipes] + [f"--{name}={written(name, value)}" for name, value in ordered]
     words = [repr(str(path)) for path in recipes] + [f"{name}={value!r}" for name, value in short.items()]
     configuration = configure("fit", args, command=f"lightning_gpt.fit({', '.join(words)})")
-    prepared = prepare(configuration, callbacks)
+    prepared = prepare(configuration, further)
+    if not prepared.problems and not prepared.has_folder:
+        raise UserError("a run without TensorBoard's logger has no folder: leave trainer.logger, or take a Trainer")
     try:
         done = run(prepared)
     except Interrupted as stop:
         print(f"\n{stop}\n  go on with  lightning_gpt.fit(ckpt_path={str(stop.path)!r})", file=sys.stderr)
         return Run(stop.path.parent.parent)
-    if done is None:
-        raise UserError("a run without a logger or checkpoints has no folder: leave trainer.logger as it is")
+    assert done is not None
     return done
+
+
+def written(name: str, value: Any) -> str:
+    """Writes an option's value as it would be typed.
+
+    Raises:
+        UserError: it is an object, which nobody can type, or the option asks for something else than a run.
+    """
+    if name.rpartition(".")[2] in ASIDE:
+        raise UserError(f"{name} is for the command line: see lightning-gpt fit --help")
+    ours = CHOICES.get(name, {})
+    if isinstance(value, type) and ours.get(value.__name__) is not value:
+        raise UserError(
+            f"{name} takes {', '.join(ours) or 'no class'}, not another {value.__name__}: a class of your own goes "
+            "into a LanguageModel and a Trainer of yours"
+        )
+    try:
+        return typed(value)
+    except (TypeError, ValueError) as error:
+        one_of = f"{', '.join(ours)} by name, its options beside it" if ours else "numbers, texts and lists of them"
+        raise UserError(
+            f"{name} takes {one_of}, not an object of type {type(value).__name__}: such go into a Trainer of your own"
+        ) from error
 
 
 def full_name(short: str) -> str:

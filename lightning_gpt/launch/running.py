@@ -22,7 +22,7 @@ from lightning_gpt.launch.preparation import Prepared
 from lightning_gpt.machine import out_of_memory
 from lightning_gpt.runs import Run, new_version
 from lightning_gpt.runs.resume import goes_on_in, steps_done
-from lightning_gpt.terminal import styled
+from lightning_gpt.terminal import styled, visible
 from lightning_gpt.training import Board
 
 TOO_LARGE = (
@@ -49,6 +49,8 @@ def run(prepared: Prepared) -> Run | None:
         stack.enter_context(warnings.catch_warnings())
         # from within Lightning 2.6.6, of a torch newer than it knows
         warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)")
+        # of values that torchmetrics has summed over all ranks before they are logged
+        warnings.filterwarnings("ignore", r"It is recommended to use .*sync_dist=True")
         if prepared.has_folder:
             trainer.logger = logger = _logger(prepared)
             folder = Path(logger.log_dir)
@@ -69,6 +71,8 @@ def run(prepared: Prepared) -> Run | None:
             if out_of_memory(error):
                 raise UserError(TOO_LARGE) from error
             raise
+        if folder is not None:
+            folder = Path(trainer.log_dir or folder)  # of the first rank: another's logger does not know the version
     if stage == "predict" and predicted:  # a tensor (B, T) of nats for each batch
         total, targets = sum(batch.sum().item() for batch in predicted), len(data.val_ids) - 1
         print(f"{targets:,} held-out {data.tokens.tokenizer.unit}s, {total / targets:.4f} nats each")
@@ -143,7 +147,9 @@ def _print_summary(prepared: Prepared) -> None:
         shlex.quote(os.path.relpath(best.best_model_path)),
         program_name(),
     )
-    prompt = next((f" --prompt {shlex.quote(p)}" for p in config.sample.prompts or [] if p.strip()), "")
+    prompt = next(
+        (f" --prompt {shlex.quote(p)}" for p in config.sample.prompts or [] if p.strip() and visible(p) == p), ""
+    )
     print(
         f"{styled(f'best val/loss {loss:.4f}', 'bold', 'green')} nats per {tokens.tokenizer.unit} "
         f"({tokens.held_out.bits_per_character(loss):.3f} bits per character) on {tokens.corpus}\n"

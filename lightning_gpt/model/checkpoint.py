@@ -23,8 +23,14 @@ def must_hold(checkpoint: Mapping[str, Any], network: Network, path: str | Path)
     """
     expected = {WEIGHTS + name: weight.shape for name, weight in network.state_dict().items()}
     weights = checkpoint.get("state_dict")
-    if not isinstance(weights, dict) or expected != {name: getattr(w, "shape", None) for name, w in weights.items()}:
+    if not isinstance(weights, dict) or expected != {name: _shape(weight) for name, weight in weights.items()}:
         raise UserError(f"{path} is damaged: its weights do not fit the network it names")
+
+
+def _shape(weight: Any) -> torch.Size | None:
+    """The shape of a tensor as weights are, dense and of floating-point numbers; None for anything else."""
+    is_one = isinstance(weight, torch.Tensor) and weight.layout == torch.strided and weight.is_floating_point()
+    return weight.shape if is_one else None
 
 
 def read(path: str | Path) -> dict[str, Any]:

@@ -232,7 +232,11 @@ def of_checkpoint(contents: Mapping[str, Any], path: str | Path) -> TrainedGPT:
     record = Record.of(contents, path)
     try:
         weights = {name.removeprefix(checkpoint.WEIGHTS): weight for name, weight in contents["state_dict"].items()}
+        if not all(torch.isfinite(weight).all() for weight in weights.values()):
+            raise UserError(f"{path} holds weights that are NaN or infinite: take an earlier checkpoint")
         network = record.build(weights)
+    except UserError:
+        raise
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path} is damaged: its weights do not fit the network it names") from error
     return TrainedGPT(network, record.tokenizer, record)

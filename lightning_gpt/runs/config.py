@@ -19,9 +19,11 @@ def read_config(path: Path) -> dict[str, Any]:
         UserError: missing, too large, not UTF-8, not YAML, with tags or endless aliases, or no mapping of names.
     """
     try:
-        if path.stat().st_size > LARGEST:
+        with open(path, "rb") as file:
+            contents = file.read(LARGEST + 1)  # not what its size says: a pipe or a device has none
+        if len(contents) > LARGEST:
             raise ValueError(f"it has more than {LARGEST // 1_000_000} MB")
-        config = _plain(path.read_text(encoding="utf-8-sig"))
+        config = _plain(contents.decode("utf-8-sig"))
     except FileNotFoundError as error:
         raise UserError(f"the configuration {path} does not exist") from error
     except OSError as error:

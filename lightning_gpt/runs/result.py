@@ -105,7 +105,7 @@ class Result:
             if path.stat().st_size > LARGEST:
                 raise ValueError("it is too large")
             return cls._of(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise UserError(f"{path} is damaged ({type(error).__name__}): remove it") from error
 
     @classmethod

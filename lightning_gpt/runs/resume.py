@@ -13,7 +13,8 @@ from lightning_gpt.model import checkpoint as checkpoint_file
 from lightning_gpt.runs.folders import newest_last, run_folder
 from lightning_gpt.runs.result import Result
 
-NOT_OF_THE_RUN = ("ckpt_path", "resume", "config")  # options that say how a run is begun, not what it is
+# options that say how a run is begun and where it lies, not what it is: a folder may be moved, or reached otherwise
+NOT_OF_THE_RUN = ("ckpt_path", "resume", "config", "name", "runs_dir")
 
 
 # ---------------------------------------------------------------------------------------------------- whether it may

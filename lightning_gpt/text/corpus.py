@@ -5,6 +5,7 @@ import http.client
 import os
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -114,7 +115,9 @@ def _from_files(name: str, paths: list[Path]) -> Corpus:
 
 
 def _from_path(corpus: str) -> Corpus:
-    path = Path(corpus).expanduser()
+    path = Path(corpus)
+    with suppress(RuntimeError):  # ~nobody: there is no such user, but may be such a file
+        path = path.expanduser()
     try:
         paths = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
         if not path.exists():

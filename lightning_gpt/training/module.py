@@ -22,6 +22,7 @@ from lightning_gpt.model import load
 from lightning_gpt.model.checkpoint import must_hold
 from lightning_gpt.model.record import KEY, CorpusRecord, Origin, Record
 from lightning_gpt.runs.resume import carry_over, must_be_the_optimizer, relocated
+from lightning_gpt.terminal import visible
 from lightning_gpt.text import IGNORE
 from lightning_gpt.text.blocks import batch_seed
 from lightning_gpt.text.units import NATS_PER_BIT, cross_entropy
@@ -60,7 +61,7 @@ class LanguageModel(LightningModule):
         self.schedule = schedule
         self.compile_network = compile
         self.net: Network | None = None
-        self.record: Record | None = None  # of the checkpoint that it was loaded from
+        self.record: Record | None = None  # of the network, which another text must fit
         self._configured = False
         self.val_loss = MeanMetric(nan_strategy=float("nan"))  # the default leaves NaN out of the mean
         self.val_perplexity = Perplexity(ignore_index=IGNORE)
@@ -75,9 +76,14 @@ class LanguageModel(LightningModule):
 
     @property
     def data(self) -> CharDataModule:
-        """The datamodule of the run."""
+        """The datamodule of the run.
+
+        Raises:
+            UserError: there is none, or another.
+        """
         data = self.trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, CharDataModule)
+        if not isinstance(data, CharDataModule):
+            raise UserError("a LanguageModel reads a CharDataModule: give one, as trainer.validate(model, data)")
         return data
 
     @property
@@ -142,15 +148,20 @@ class LanguageModel(LightningModule):
         """Makes the network; Lightning calls this when the data has been set up, and may call it again.
 
         Raises:
-            UserError: sizes that do not go together.
+            UserError: sizes that do not go together, or a network that is there and was made for another text.
         """
+        if self.net is not None and self.record is not None:
+            self.record.must_fit(self.record_of(self.net, self.data))
+            if self.data.block_size > (longest := int(self.record.sizes["block_size"] or 0)):
+                raise UserError(
+                    f"the network reads at most {longest} tokens, not data.block_size {self.data.block_size}"
+                )
         if self._configured:
             return
         self._configured = True
         if self.net is None:
             self.net = self.make_checked(*self.data.sizes)
-        elif self.record is not None:
-            self.record.must_fit(self.record_of(self.net, self.data))
+            self.record = self.record_of(self.net, self.data)
         device = self.trainer.strategy.root_device.type
         self.token_lengths = torch.from_numpy(self.tokenizer.token_lengths)
         if self.compile_network and device == "cpu" and not machine.has_compiler():
@@ -337,7 +348,7 @@ class LanguageModel(LightningModule):
         same_text = saved.corpus is not None and saved.corpus.sha256 == mine.corpus.sha256
         if not same_text:
             before = saved.corpus.name if saved.corpus else "an unknown one"
-            self.print(f"goes on with another text: {mine.corpus.name}, after {before}")
+            self.print(f"goes on with another text: {mine.corpus.name}, after {visible(before)}")
         self._earlier = saved.provenance[:-1] if same_text else saved.provenance
         here = saved.provenance[-1].steps if same_text and saved.provenance else 0
         self._earlier_steps = checkpoint["global_step"] - here

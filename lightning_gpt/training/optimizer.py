@@ -1,5 +1,6 @@
 """Optimizer recipes: each makes a torch optimizer for a network. One optimizer object a run."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
@@ -27,14 +28,14 @@ class OptimizerRecipe(ABC):
         """
 
     def check(self) -> None:
-        """Refuses a rate or decay that is below 0 or NaN.
+        """Refuses a rate or decay that is below 0 or not finite.
 
         Raises:
             UserError: the first of them.
         """
         for name, value in vars(self).items():
-            if name.endswith(("lr", "decay", "momentum")) and not value >= 0:
-                raise UserError(f"model.optimizer.{name} must be at least 0, not {value}")
+            if name.endswith(("lr", "decay", "momentum")) and not 0 <= value < math.inf:
+                raise UserError(f"model.optimizer.{name} must be a number of at least 0, not {value}")
 
 
 class AdamW(OptimizerRecipe):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_gpt.model import Sampling, TrainedGPT
-from lightning_gpt.terminal import styled
+from lightning_gpt.terminal import styled, visible
 from lightning_gpt.text.overlap import OverlapIndex, training_index
 from lightning_gpt.training.board import write_text, writer_of
 from lightning_gpt.training.module import LanguageModel
@@ -60,8 +60,8 @@ class SampleText(Callback):
             text = known + written[-1]
             write_text(trainer, f"sample/{prompt!r}", text)
             if number == 0 and self.preview:
-                visible = "".join(c if c.isprintable() or c == "\n" else "□" for c in text.strip()[: self.preview])
-                shown = visible.split("\n")
+                seen = visible(text.strip()[: self.preview])
+                shown = seen.split("\n")
                 bar = styled("|", "dim")
                 pl_module.print("".join(f"    {bar} {line}\n" for line in shown))
         self._log_novelty(trainer, pl_module, written)

@@ -156,3 +156,37 @@ def test_two_runs_started_at_once_have_two_folders(tmp_path, monkeypatch):
     with ThreadPoolExecutor(2) as pool:
         taken = set(pool.map(new_version, [tmp_path / "gpt"] * 2))
     assert taken == {tmp_path / "gpt" / "version_0", tmp_path / "gpt" / "version_1"}
+
+
+@pytest.mark.parametrize("where", [["--runs_dir=moved"], ["--name=other"], ["--runs_dir={}/runs"]])
+def test_auto_goes_on_with_a_run_that_was_moved_renamed_or_is_reached_otherwise(interrupted, capsys, where):
+    (option,) = (word.format(Path.cwd()) for word in where)
+    if "moved" in option:
+        Path("runs").rename("moved")
+    elif "other" in option:
+        Path("runs/gpt").rename("runs/other")
+    assert main([*FIT, option]) == 0
+    assert "goes on with" in capsys.readouterr().out
+    assert len(list(Path().rglob("version_*"))) == 1
+
+
+def test_auto_without_a_configuration_says_what_can_be_done(interrupted, capsys):
+    (interrupted / "config.yaml").unlink()
+    assert main(FIT) == 2
+    err = capsys.readouterr().err
+    assert "go on with --ckpt_path runs/gpt/version_0/checkpoints/last.ckpt, or begin anew with --resume never" in err
+    assert main(["fit", f"--ckpt_path={interrupted}/checkpoints/last.ckpt", *TINY, "--data.corpus=text.txt"]) == 0
+    assert "no config.yaml lies by" in capsys.readouterr().err
+
+
+def test_auto_names_a_text_that_has_changed(interrupted, capsys):
+    with open("text.txt", "a") as file:
+        file.write("#")
+    assert main(FIT) == 2
+    assert "text.txt has changed since that run began" in capsys.readouterr().err
+
+
+def test_a_saved_configuration_after_a_checkpoint_does_not_take_it_back(interrupted, capsys):
+    last = interrupted / "checkpoints/last.ckpt"
+    assert main(["fit", f"--ckpt_path={last}", f"--config={interrupted}/config.yaml", "--trainer.max_steps=22"]) == 0
+    assert "steps 20 to 22" in capsys.readouterr().out

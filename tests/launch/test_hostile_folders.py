@@ -5,6 +5,7 @@ to take; it may not run what the folder names, nor write outside the current fol
 """
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import torch
 import yaml
 from conftest import ROOT, TEXT, Shell
+from torch.utils.tensorboard import SummaryWriter
 
 POPEN = {"class_path": "subprocess.Popen", "init_args": {"args": "touch pwned", "shell": True}}
 PARAMETER_LIST = {"class_path": "torch.nn.ParameterList", "init_args": {"values": [POPEN]}}
@@ -190,6 +192,91 @@ def test_the_cases_own_program(tmp_path, sent):
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
     assert not list(shell.folder.rglob("pwned"))
+
+
+def in_place_of(name, make):
+    """Puts something that is no file where a file of the run belongs."""
+
+    def change(run):
+        (run / name).unlink(missing_ok=True)
+        make(run / name)
+
+    return change
+
+
+def weights(of):
+    """Changes every weight of both checkpoints."""
+
+    def change(run):
+        for path in run.glob("checkpoints/*.ckpt"):
+            contents = torch.load(path, weights_only=True)
+            contents["state_dict"] = {name: of(weight) for name, weight in contents["state_dict"].items()}
+            torch.save(contents, path)
+
+    return change
+
+
+def logged(*values):
+    """Replaces the run's curves."""
+
+    def change(run):
+        for path in run.glob("events*"):
+            path.unlink()
+        with SummaryWriter(run) as writer:
+            for step, value in enumerate(values):
+                writer.add_scalar("loss/val", value, step)
+
+    return change
+
+
+def configured(change):
+    def write(run):
+        whole = yaml.safe_load((run / "config.yaml").read_text())
+        change(whole)
+        (run / "config.yaml").write_text(yaml.safe_dump(whole))
+
+    return write
+
+
+def result(**entries):
+    def write(run):
+        whole = json.loads((run / "result.json").read_text())
+        (run / "result.json").write_text(json.dumps(whole | entries))
+
+    return write
+
+
+NO_FILES = {  # a pipe would wait for ever, a device never ends
+    "a pipe for a config": in_place_of("config.yaml", os.mkfifo),
+    "a device for a config": in_place_of("config.yaml", lambda path: path.symlink_to("/dev/zero")),
+    "a folder for a config": in_place_of("config.yaml", lambda path: path.mkdir()),
+    "a pipe for a result": in_place_of("result.json", os.mkfifo),
+    "a device for a result": in_place_of("result.json", lambda path: path.symlink_to("/dev/zero")),
+    "a pipe for events": in_place_of("events.out.tfevents.9.x", os.mkfifo),
+    "a device for events": in_place_of("events.out.tfevents.9.x", lambda path: path.symlink_to("/dev/zero")),
+    "a folder for events": in_place_of("events.out.tfevents.9.x", lambda path: path.mkdir()),
+    "a text of nobody": configured(data(corpus="~nouser/x")),
+    "a text that never ends": configured(data(corpus="/dev/zero")),
+    "escape sequences for a prompt": configured(top(sample={"prompts": ["Rough\x1b]0;x\x07"], "max_new_tokens": 0})),
+    "escape sequences for an option": configured(trainer(gradient_clip_algorithm="\x1b]0;x\x07")),
+    "a machine that is not here": configured(trainer(accelerator="tpu")),
+    "a precision that is not here": configured(trainer(precision="transformer-engine")),
+    "NaN for weights": weights(lambda weight: weight * float("nan")),
+    "sparse weights": weights(torch.Tensor.to_sparse),
+    "whole numbers for weights": weights(torch.Tensor.long),
+    "NaN for a curve": logged(float("nan"), float("nan")),
+    "an infinite curve": logged(float("inf"), 3.0),
+    "an infinite number of parameters": result(parameters=float("inf")),
+}
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_what_stands_in_a_files_place_is_refused_or_left_alone(tmp_path, sent, kind):
+    for command in (["validate"], ["report", "--out=report.html"], ["generate", "--max_new_tokens=3"], COMMANDS[-1]):
+        shell, run = sent(tmp_path / "here", None)
+        NO_FILES[kind](run)
+        tried(shell, run, command)
+        shutil.rmtree(shell.folder / "sent")
 
 
 def test_what_was_left_out_is_said(tmp_path, sent):

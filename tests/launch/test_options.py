@@ -115,6 +115,27 @@ def test_no_option_shows_a_parsers_words(name):
             assert not NOT_FOR_USERS.search(line) and "\n" not in line, line
 
 
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (
+            ["--trainer.logger=nonsense"],
+            "--trainer.logger takes a class with its init_args, true or false or null, not",
+        ),
+        (["--data.noise=nan"], "--data.noise takes a number, not 'nan'"),
+        (["--model.optimizer.lr=nan"], "--model.optimizer.lr takes a number, not 'nan'"),
+        (["--model.optimizer=os.system"], "--model.optimizer takes AdamW, Muon, or the class path of one of your own"),
+        (["--model.network=null"], "which network? give a recipe"),
+    ],
+)
+def test_what_only_lightning_could_refuse_is_said_by_type(shell, args, says):
+    assert says in shell("fit", "--data.corpus=text.txt", *TINY, *args, status=2).stderr
+
+
+def test_null_for_an_optimizer_is_the_default(shell):
+    shell("fit", "--data.corpus=text.txt", *TINY, "--trainer.max_steps=1", "--model.optimizer=null")
+
+
 def test_every_choice_has_its_options():
     for option, classes in CHOICES.items():
         for name in classes:

@@ -1,15 +1,18 @@
 """From Python a fit is the command's own: same checks, folder, files and weights; a notebook can hold it."""
 
 import os
+import re
 import signal
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from conftest import TEXT, TINY
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor
 
 import lightning_gpt
 from lightning_gpt import GPT, CharDataModule, LanguageModel, Run, UserError
@@ -114,6 +117,46 @@ class Interrupt(Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+class Own(torch.nn.Module):
+    """A user's own network of a name that the ladder has, too."""
+
+
+Own.__name__ = "GPT"
+
+
+@pytest.mark.parametrize(
+    ("keywords", "says"),
+    [
+        ({"network": Own}, "goes into a LanguageModel and a Trainer of yours"),
+        ({"network": partial(GPT, n_layer=1)}, "model.network takes Bigram"),
+        ({"optimizer": lightning_gpt.AdamW()}, "model.optimizer takes AdamW, Muon by name, its options beside it"),
+        ({"prompts": {"Once"}}, "sample.prompts takes numbers, texts and lists of them, not an object of type set"),
+        ({"callbacks": [Interrupt]}, "callbacks takes Lightning callbacks"),
+        ({"recipe": {"trainer": {"max_steps": 3}}}, "a recipe is the path of a YAML file"),
+        ({"options": {"print_config": ""}}, "print_config is for the command line"),
+        ({"lr": float("nan")}, "model.optimizer.lr must be a number of at least 0, not nan"),
+        ({"lr": float("inf")}, "model.optimizer.lr must be a number of at least 0, not inf"),
+        ({"logger": False}, "a run without TensorBoard's logger has no folder"),
+    ],
+)
+def test_what_nobody_could_type_is_refused_before_a_step(here, keywords, says):
+    with pytest.raises(UserError, match=re.escape(says)):
+        lightning_gpt.fit(**{"corpus": "text.txt", **SMALL, **keywords})
+    assert not (here / "runs").exists()
+
+
+def test_numbers_of_arrays_and_one_callback(here):
+    own = {
+        "max_steps": np.int64(2),
+        "lr": torch.tensor(0.5),
+        "callbacks": LearningRateMonitor(),
+        "log_every_n_steps": 1,
+    }
+    run = lightning_gpt.fit(corpus="text.txt", **{**SMALL, **own})
+    assert run.result.steps == 2 and run.config["model"]["optimizer"]["init_args"]["lr"] == 0.5
+    assert "lr-AdamW" in str(list(run.curves))
+
+
 def test_ctrl_c_saves_and_returns_and_the_run_goes_on_exactly(here, capsys):
     whole = lightning_gpt.fit(corpus="text.txt", name="whole", dropout=0.2, **SMALL)
     broken = lightning_gpt.fit(corpus="text.txt", name="broken", dropout=0.2, callbacks=[Interrupt(7)], **SMALL)
@@ -181,6 +224,20 @@ def test_a_loaded_module_refuses_another_text(here):
     alone = {"accelerator": "cpu", "logger": False, "enable_progress_bar": False, "enable_model_summary": False}
     with pytest.raises(UserError, match=r"knows 35 characters of text\.txt, not the 11 of other\.txt"):
         Trainer(**alone).validate(model, CharDataModule("other.txt", block_size=16), verbose=False)
+
+
+def test_a_module_that_learned_one_text_refuses_another(here):
+    (here / "other.txt").write_text("0123456789\n" * 300)
+    model = LanguageModel(partial(GPT, n_layer=1, n_head=1, n_embd=8))
+    options = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False, "max_steps": 1}
+    options |= {"enable_progress_bar": False, "enable_model_summary": False}
+    Trainer(**options).fit(model, CharDataModule("text.txt", block_size=8))
+    with pytest.raises(UserError, match=r"knows 35 characters of text\.txt, not the 11 of other\.txt"):
+        Trainer(**options).fit(model, CharDataModule("other.txt", block_size=8))
+    with pytest.raises(UserError, match=r"reads at most 8 tokens, not data\.block_size 9"):
+        Trainer(**options).validate(model, CharDataModule("text.txt", block_size=9), verbose=False)
+    with pytest.raises(UserError, match=r"give one, as trainer\.validate"):
+        Trainer(**options).validate(model, torch.utils.data.DataLoader([0]), verbose=False)
 
 
 def test_what_is_no_checkpoint(here):

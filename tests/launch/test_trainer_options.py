@@ -19,6 +19,7 @@ TRIED = {
             "abacus": "there are auto, gpu, cpu, cuda, mps, tpu",
             "cup": "did you mean cpu?",
             "gpu": "No supported gpu backend found",
+            "tpu": "trainer: ",
         },
     ),
     "strategy": (["auto"], {"abacus": "there are auto, ddp", "dpp": "did you mean ddp?", "": "there are auto"}),
