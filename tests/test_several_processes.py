@@ -11,9 +11,9 @@ import time
 import pytest
 import torch
 from conftest import TINY
-from told import told
+from send_signal import send_signal
 
-from lightning_gpt.commands.verify_resume import kept, same
+from lightning_gpt.commands.verify_resume import same, saved_values
 
 RECIPE = ["--data.corpus=text.txt", *TINY, "--trainer.max_steps=200", "--trainer.val_check_interval=100"]
 TWO = ["--trainer.strategy=ddp", "--trainer.devices=2", "--data.batch_size=2"]
@@ -37,12 +37,12 @@ def test_two_processes_are_one_with_twice_the_batch(shell):
 
 @pytest.mark.parametrize("to_all", [True, False], ids=["as Ctrl-C, to all", "to the first alone"])
 def test_both_stop_at_the_same_step(shell, to_all):
-    recipe = [*RECIPE, *TWO, "--name=two", *told(signal.SIGINT, step=40, to_all=to_all)]
+    recipe = [*RECIPE, *TWO, "--name=two", *send_signal(signal.SIGINT, step=40, to_all=to_all)]
     err = shell.process("fit", *recipe, status=130, start_new_session=True).stderr
     assert "stopped by SIGINT after step 48," in err and "Traceback" not in err, err  # they agree every 16 steps
     last = torch.load(shell.folder / "runs/two/version_0/checkpoints/last.ckpt", weights_only=True)
     assert last["global_step"] == 48
-    if to_all:  # once: of what was saved nothing tells who was told
+    if to_all:  # once: nothing that was saved says which rank got the signal
         shell.process("fit", "--ckpt_path=last", "--trainer.max_steps=58")
 
 
@@ -75,7 +75,7 @@ def test_two_nodes_one_of_which_dies(shell):
         for n in nodes:
             out, _ = n.communicate(timeout=170)
             assert n.returncode == 0, out
-    whole, broken = (dict(kept(shell.folder / "runs" / name)) for name in ("whole", "broken"))
+    whole, broken = (dict(saved_values(shell.folder / "runs" / name)) for name in ("whole", "broken"))
     assert whole.keys() == broken.keys() and all(same(whole[name], broken[name]) for name in whole)
 
 
@@ -90,12 +90,12 @@ def test_slurm_preemption_saves_and_requeues(shell):
         "SLURM_NODEID": "0", "SLURM_JOB_NODELIST": "localhost", "PATH": f"{scontrol.parent}:{os.environ['PATH']}",
     }  # fmt: skip
     recipe = [*RECIPE, "--trainer.val_check_interval=50", "--resume=auto"]
-    again = [*recipe, *told(signal.SIGUSR1, step=110)]
+    again = [*recipe, *send_signal(signal.SIGUSR1, step=110)]
     err = shell.process("fit", *again, status=128 + signal.SIGUSR1, **slurm).stderr
     assert "stopped by SIGUSR1 after step 110," in err
     assert (shell.folder / "requeued").read_text() == "requeue 77\n"
     assert not list(shell.folder.rglob("hpc_ckpt*"))
     assert "goes on with" in shell.process("fit", *again, **slurm).stdout
     shell("fit", *recipe, "--name=whole")
-    whole, broken = (dict(kept(shell.folder / "runs" / name)) for name in ("whole", "gpt"))
+    whole, broken = (dict(saved_values(shell.folder / "runs" / name)) for name in ("whole", "gpt"))
     assert all(same(whole[name], broken[name]) for name in whole)
