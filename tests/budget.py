@@ -1,4 +1,4 @@
-"""What the suite may cost, in seconds of processor time: in CI a test or a suite that is above it fails.
+"""Limits the processor time of a test and of the suite, in seconds: in CI what is above fails.
 
 Processor time, the children's included, not the clock's: how busy the machine is has no say.
 """
@@ -13,7 +13,7 @@ DEAR = ("slow", "browser")  # marks of tests that have no budget
 
 
 def spent():
-    """Seconds of this process and of those of its children that it has waited for."""
+    """Returns the processor time, in seconds, of this process and of those of its children that it has waited for."""
     return sum(os.times()[:4])
 
 
@@ -38,7 +38,7 @@ class Budget:
             self.seconds[report.nodeid] = self.seconds.get(report.nodeid, 0.0) + cpu
 
     def excesses(self):
-        """What is above the budget, a line each."""
+        """Yields what is above the budget, a line each."""
         total = sum(self.seconds.values())
         if total > ALL_TESTS:
             yield f"all tests take {total:.0f} s of processor time, the budget is {ALL_TESTS:.0f} s"

@@ -186,12 +186,12 @@ def report(run):
 def test_it_is_whole_and_fits(browser, report, screenshot, width, scheme):
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
     page = context.new_page()
-    asked, wrong = [], []
-    page.on("request", lambda request: asked.append(request.url))
+    requested, wrong = [], []
+    page.on("request", lambda request: requested.append(request.url))
     page.on("pageerror", lambda error: wrong.append(str(error)))
     page.goto(report)
     screenshot(page, f"report-{width}-{scheme}", full_page=True)
-    assert not wrong and all(url == report or url.startswith("data:") for url in asked)
+    assert not wrong and all(url == report or url.startswith("data:") for url in requested)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     assert page.locator("svg polyline").count() == 3
@@ -206,15 +206,15 @@ def test_it_is_whole_and_fits(browser, report, screenshot, width, scheme):
     context.close()
 
 
-def test_a_character_tells_its_guesses(browser, report):
+def test_a_character_shows_its_guesses(browser, report):
     page = browser.new_page()
     page.goto(report)
     character = page.locator("#read b").nth(5)
     character.hover()
-    told = page.locator("#guess").inner_text()
-    assert "nats; expected" in told and told.count("%") == 5
+    shown = page.locator("#guess").inner_text()
+    assert "nats; expected" in shown and shown.count("%") == 5
     page.locator("#read b").nth(9).click()
-    assert page.locator("#guess").inner_text() != told
+    assert page.locator("#guess").inner_text() != shown
     page.close()
 
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 import yaml
 from conftest import TEXT, TINY
+from send_signal import send_signal
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from told import told
 
 import lightning_gpt
 from lightning_gpt.cli import COMMANDS, main
@@ -165,7 +165,7 @@ def test_resume_repeats_the_unbroken_run(shell):
 
 def stopped(shell, number, recipe):
     """A run that is sent a signal in step 23, between two validations: the command that it says goes on with it."""
-    done = shell.process("fit", *recipe, "--name=broken", *told(number, step=23), status=128 + number)
+    done = shell.process("fit", *recipe, "--name=broken", *send_signal(number, step=23), status=128 + number)
     said = re.search(
         rf"stopped by {number.name} after step 23,.*go on with .* (fit --ckpt_path \S+)", done.stderr, re.S
     )
@@ -206,7 +206,7 @@ def test_what_is_given_beside_a_checkpoint_is_honoured(shell):
     assert last["optimizer_states/0/param_groups/0/weight_decay"] == 0.5
 
 
-def test_data_prepares_and_tells(shell, capsys, monkeypatch):
+def test_data_prepares_and_reports(shell, capsys, monkeypatch):
     monkeypatch.chdir(shell.folder)
     assert main(["data", "--corpus=text.txt"]) == 0
     out = capsys.readouterr().out
@@ -250,7 +250,7 @@ def test_no_command_is_left_out():
     assert {*STARTS, "fit", "ladder"} == set(COMMANDS)  # these two: `trained`, test_an_interrupted_rung_goes_on
 
 
-def test_novelty_is_told(trained):
+def test_novelty_is_reported(trained):
     said = trained("generate", "--prompt=Shall I", "--num_samples=2", "--max_new_tokens=60", "--novelty").stderr
     assert said.count("the longest stretch that occurs in the training text has") == 2
     assert "novelty of text 2" in said

@@ -141,7 +141,7 @@ def test_a_runs_name_stays_in_its_folder(shell, monkeypatch, capsys, name):
 
 
 def test_a_corpus_name_in_a_checkpoint_is_not_a_path_to_write(trained, shell, monkeypatch):
-    """The text a checkpoint names is only told, never opened or made."""
+    """The text that a checkpoint names is named in messages only, never opened or made."""
     monkeypatch.chdir(shell.folder)
     contents = torch.load(trained.best, weights_only=True)
     contents["lightning_gpt"]["corpus"]["name"] = "../../../etc/passwd"

@@ -123,7 +123,7 @@ PRIVATE = {
 
 
 def private_names(path):
-    """Attributes with an underscore that are asked of anything but one's own object."""
+    """Finds private attributes of any object but one's own."""
     tree = ast.parse(path.read_text())
     own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     for node in ast.walk(tree):
@@ -147,7 +147,7 @@ def test_private_names_of_others_are_still_there():
             assert hasattr(owner, name), f"{path} uses {where}.{name}, and it is gone"
 
 
-def test_lightnings_command_line_is_held_by_its_public_names():
+def test_lightnings_command_line_is_used_by_its_public_names():
     """Every method that Configuration overrides is one that LightningCLI documents, and is there."""
     overridden = {name for name in vars(Configuration) if name in dir(LightningCLI) and not name.startswith("__")}
     assert overridden == {"add_arguments_to_parser", "instantiate_classes", "parse_arguments"}

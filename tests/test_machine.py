@@ -1,4 +1,4 @@
-"""What is asked of the machine, and what a run does without."""
+"""The machine as it is described and measured, and what a run does without a compiler or fast bf16."""
 
 import os
 import platform
@@ -89,7 +89,7 @@ print(min(fresh() for _ in range(8)))
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
-def test_freed_memory_is_kept():
+def test_freed_memory_is_reused():
     fixed = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "131072"}  # else glibc moves it by and by
     out = subprocess.run([sys.executable, "-c", PAGES], env=fixed, capture_output=True, text=True, check=True).stdout
     given_back, kept = map(int, out.split())

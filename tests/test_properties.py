@@ -90,7 +90,7 @@ def test_what_is_drawn_was_allowed(row, temperature, k, p, seed):
     st.sampled_from([GPT, ModernGPT]), st.integers(1, 12), st.text("ab\n", min_size=1, max_size=20), st.integers(0, 30),
     st.integers(0, 2**40),
 )  # fmt: skip
-def test_decoding_writes_as_many_as_it_was_asked_for(network, block_size, prompt, n, seed):
+def test_decoding_writes_as_many_tokens_as_it_should(network, block_size, prompt, n, seed):
     torch.manual_seed(0)
     sizes = {"conv_width": min(4, block_size)} if network is ModernGPT else {}
     gpt = TrainedGPT(network(3, block_size, n_layer=1, n_head=1, n_embd=8, **sizes).eval(), Characters("ab\n"))

@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 from conftest import TINY
-from told import told
+from send_signal import send_signal
 
 from lightning_gpt.commands.verify_resume import same, saved_values
 
@@ -48,12 +48,12 @@ def test_every_rank_ends_well_and_without_a_warning(shell):
 
 @pytest.mark.parametrize("to_all", [True, False], ids=["as Ctrl-C, to all", "to the first alone"])
 def test_both_stop_at_the_same_step(shell, to_all):
-    recipe = [*RECIPE, *TWO, "--name=two", *told(signal.SIGINT, step=40, to_all=to_all)]
+    recipe = [*RECIPE, *TWO, "--name=two", *send_signal(signal.SIGINT, step=40, to_all=to_all)]
     err = shell.process("fit", *recipe, status=130, start_new_session=True).stderr
     assert "stopped by SIGINT after step 48," in err and "Traceback" not in err, err  # they agree every 16 steps
     last = torch.load(shell.folder / "runs/two/version_0/checkpoints/last.ckpt", weights_only=True)
     assert last["global_step"] == 48
-    if to_all:  # once: of what was saved nothing tells who was told
+    if to_all:  # once: nothing that was saved says which rank got the signal
         shell.process("fit", "--ckpt_path=last", "--trainer.max_steps=58")
 
 
@@ -101,7 +101,7 @@ def test_slurm_preemption_saves_and_requeues(shell):
         "SLURM_NODEID": "0", "SLURM_JOB_NODELIST": "localhost", "PATH": f"{scontrol.parent}:{os.environ['PATH']}",
     }  # fmt: skip
     recipe = [*RECIPE, "--trainer.val_check_interval=50", "--resume=auto"]
-    again = [*recipe, *told(signal.SIGUSR1, step=110)]
+    again = [*recipe, *send_signal(signal.SIGUSR1, step=110)]
     err = shell.process("fit", *again, status=128 + signal.SIGUSR1, **slurm).stderr
     assert "stopped by SIGUSR1 after step 110," in err
     assert (shell.folder / "requeued").read_text() == "requeue 77\n"

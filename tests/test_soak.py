@@ -19,8 +19,8 @@ def test_twenty_thousand_steps(shell):
     proc = Path(f"/proc/{process.pid}")
     memory, handles = {}, {}
     for line in process.stdout:
-        if told := re.match(r"step +([\d,]+) ", line):
-            step = int(told.group(1).replace(",", ""))
+        if line_of_step := re.match(r"step +([\d,]+) ", line):
+            step = int(line_of_step.group(1).replace(",", ""))
             time.sleep(0.01)
             if process.poll() is None and step < 20000:
                 memory[step] = int(re.search(r"VmRSS:\s+(\d+)", (proc / "status").read_text()).group(1))

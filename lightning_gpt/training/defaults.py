@@ -60,5 +60,5 @@ def savers(save_every_n_steps: int | None = None) -> list[Callback]:
 def progress_bar(wanted: bool | None) -> list[Callback]:
     """Makes a progress bar where one is wanted, or where there is somebody to look at it: a terminal or a notebook."""
     if wanted is None:
-        wanted = sys.stderr.isatty() or "ipykernel" in sys.modules
+        wanted = sys.stderr.isatty() or "ipykernel.kernelapp" in sys.modules  # in a kernel, not beside one
     return [ProgressBar()] if wanted else []

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 from conftest import ROOT
-from told import told
+from send_signal import send_signal
 
 from lightning_gpt import UserError
 from lightning_gpt.commands.ladder import chosen
@@ -24,7 +24,7 @@ def test_numbers_of_rungs():
             chosen(wrong)
 
 
-def test_it_trains_tells_and_goes_on(shell):
+def test_it_trains_reports_and_resumes(shell):
     command = ["ladder", f"--configs={ROOT / 'configs/ladder'}", "--rungs", "1,3", *SMALL, "--trainer.max_steps=40"]
     first = shell(*command).stdout
     assert first.count("trains …") == 2
@@ -47,9 +47,9 @@ def test_it_trains_tells_and_goes_on(shell):
     assert shell(*longer).stdout.count("trains …") == 2
 
 
-def test_an_interrupted_rung_goes_on(shell):
+def test_an_interrupted_rung_is_resumed(shell):
     command = ["ladder", f"--configs={ROOT / 'configs/ladder'}", "--rungs=2", *SMALL, "--trainer.max_steps=40"]
-    command += told(signal.SIGINT, step=30)
+    command += send_signal(signal.SIGINT, step=30)
     err = shell.process(*command, status=130).stderr
     assert "stopped by SIGINT after step 30," in err and err.rstrip().endswith(shlex.join(command)), err
     out = shell(*command).stdout

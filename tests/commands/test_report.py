@@ -21,7 +21,7 @@ def test_one_file_that_needs_nothing_else(trained, tmp_path):
     assert "SHA-256" in page and "machine" in page and "command" in page
     coloured = re.findall(r'data-g="([^"]*)"', page)
     held_out = len(TEXT) - int(0.9 * len(TEXT))
-    assert len(coloured) == held_out - 1 and all(told.count("%") == 5 for told in coloured)
+    assert len(coloured) == held_out - 1 and all(guesses.count("%") == 5 for guesses in coloured)
 
 
 def test_text_can_not_break_the_page(shell):

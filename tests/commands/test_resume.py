@@ -94,7 +94,7 @@ def test_ask(interrupted, monkeypatch, answer, versions):
     assert sys.argv[1:] == [] and GO_ON_FROM not in os.environ
 
 
-def test_further_ranks_are_told_the_answer_and_not_asked(interrupted, monkeypatch, capsys):
+def test_further_ranks_are_given_the_answer_and_do_not_ask(interrupted, monkeypatch, capsys):
     """Lightning starts them by the same command line while the first one runs."""
     monkeypatch.setattr("builtins.input", lambda _: pytest.fail("asked"))
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)

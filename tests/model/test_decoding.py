@@ -138,7 +138,7 @@ def test_mode_and_random_state_are_left_as_they_were(gpt):
     assert gpt.generate("a", 12, seed=6) == trained  # dropout was off
 
 
-def test_no_gradient_is_kept(gpt):
+def test_no_gradient_is_computed(gpt):
     drawn = next(decode(gpt.network, torch.zeros(1, 1, dtype=torch.long), Sampling(1)))
     assert not drawn.requires_grad and all(p.grad is None for p in gpt.network.parameters())
 

@@ -56,7 +56,7 @@ def test_long_texts_are_counted_in_pieces(monkeypatch):
     assert (unigram_loss(train, val, 6), bigram_loss(train, val, 6)) == pytest.approx(whole, abs=1e-12)
 
 
-def test_counted_once_then_kept(tmp_path, monkeypatch):
+def test_counted_once_then_cached(tmp_path, monkeypatch):
     (tmp_path / "text.txt").write_text("to be or not to be, that is the question\n" * 30)
     corpus = text.find_corpus(str(tmp_path / "text.txt"))
     tokens = text.prepare(corpus, tmp_path / "prepared")

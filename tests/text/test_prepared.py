@@ -48,7 +48,7 @@ def test_the_smallest_type_that_holds_the_vocabulary(tmp_path, distinct, dtype):
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 3, 1 << 20])
-def test_bytes_that_are_not_utf8_are_told_with_their_offset(tmp_path, monkeypatch, chunk):
+def test_bytes_that_are_not_utf8_are_reported_with_their_offset(tmp_path, monkeypatch, chunk):
     monkeypatch.setattr(corpus_room, "CHUNK", chunk)
     with pytest.raises(UserError, match=r"byte 0xe9 at offset 7"):
         prepared(tmp_path, "né na ".encode() + b"\xe9t\xe9")

@@ -18,7 +18,7 @@ def test_tensorboard_shows_the_text_as_it_is(text):
     assert shown.rstrip("\n") == text.replace("\t", "    ")
 
 
-def test_bad_options_are_told_at_once():
+def test_bad_options_are_refused_at_once():
     with pytest.raises(UserError, match="temperature"):
         SampleText(temperature=-1)
 

@@ -229,7 +229,7 @@ def test_a_decay_needs_an_end(data):
 
 
 @pytest.mark.parametrize("part", ["training", "held-out"])
-def test_a_text_too_short_for_a_block_is_told_so(data, part):
+def test_a_text_too_short_for_a_block_is_refused(data, part):
     data.block_size = 10_000 if part == "training" else 800
     with pytest.raises(UserError, match=rf"its {part} part has \d+ characters, a block needs"):
         data.setup("fit")

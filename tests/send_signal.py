@@ -1,6 +1,6 @@
 """A signal that comes at a known step of a run, so that no test waits and hopes to catch the run in the middle.
 
-A class for a run's own configuration: `--trainer.callbacks+=told.Told --trainer.callbacks.number=2 …`.
+A class for a run's own configuration: `--trainer.callbacks+=send_signal.SendSignal --trainer.callbacks.number=2 …`.
 """
 
 import os
@@ -8,7 +8,7 @@ import os
 from lightning.pytorch import Callback
 
 
-class Told(Callback):
+class SendSignal(Callback):
     """Sends its own process a signal in the middle of a step: the gradients are there, the weights have not moved yet.
 
     Args:
@@ -27,7 +27,7 @@ class Told(Callback):
             (os.killpg if self.to_all else os.kill)(os.getpid(), self.number)
 
 
-def told(number, step, to_all=False):
+def send_signal(number, step, to_all=False):
     """The options of a run that is sent this signal."""
     sizes = {"number": int(number), "step": step, "to_all": str(to_all).lower()}
-    return ["--trainer.callbacks+=told.Told", *(f"--trainer.callbacks.{k}={v}" for k, v in sizes.items())]
+    return ["--trainer.callbacks+=send_signal.SendSignal", *(f"--trainer.callbacks.{k}={v}" for k, v in sizes.items())]
