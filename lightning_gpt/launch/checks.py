@@ -67,7 +67,7 @@ def is_duration(value: Any) -> bool:
     return not isinstance(value, str) or bool(re.fullmatch(r"\d+:\d\d:\d\d:\d\d", value))
 
 
-ACCELERATORS = ("auto", "gpu", *AcceleratorRegistry.available_accelerators())
+ACCELERATORS = ("auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators()))  # a set
 STRATEGIES = ("auto", *StrategyRegistry.available_strategies())
 
 # what an option's value must be, and how that is said

@@ -1,5 +1,6 @@
 """The second of three steps: data, network and Trainer are made, and all that is wrong with them is found at once."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -180,6 +181,12 @@ def _make(prepared: Prepared, callbacks: Sequence[Callback], keeps_nothing: bool
             trainer = configuration.instantiate_trainer(callbacks=further, **options)
     except (MisconfigurationException, ImportError, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+    started = os.environ.get("WORLD_SIZE", "")  # by torchrun: else each process would be a run of its own
+    if "TORCHELASTIC_RUN_ID" in os.environ and started.isdecimal() and int(started) != trainer.world_size:
+        raise UserError(
+            f"torchrun started {started} processes, the Trainer has {trainer.world_size}: give --trainer.strategy ddp, "
+            "--trainer.devices as many as on each machine, and --trainer.num_nodes"
+        )
     if keeps_nothing:
         trainer.callbacks = list(callbacks)  # type: ignore[attr-defined]
     model, data = made.model, prepared.datamodule
