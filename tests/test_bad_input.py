@@ -81,7 +81,7 @@ def here(shell, monkeypatch):
         (["--model.network.n_head=0"], "n_head must be a whole number"),
         (["--model.network.vocab_size=9"], "can't be chosen: it is the text's own number of characters"),
         (["--model.optimizer=SGD"], "there is no optimizer SGD; there are AdamW, Muon"),
-        (["--model.optimizer.lr=-1"], "model.optimizer.lr must be at least 0, not -1"),
+        (["--model.optimizer.lr=-1"], "model.optimizer.lr must be a number of at least 0, not -1"),
         (["--model.schedule.warmup_steps=-3"], "warmup_steps"),
         (["--model.schedule.decay=cosine", "--trainer.max_steps=-1"], "needs --trainer.max_steps"),
         (

@@ -215,8 +215,8 @@ def _chosen(option: Given) -> tuple[str | None, str | None]:
         return value.rpartition(".")[2], None
     if isinstance(value, str) and any(mark in value for mark in "./{"):
         return None, None  # a class path, a file or a mapping of the user's own
-    if option.name == "model.network" and value in (None, "", "null"):
-        return None, WHICH_NETWORK
+    if value in (None, "", "null"):  # the default; there is none for a network
+        return None, WHICH_NETWORK if option.name == "model.network" else None
     where = f"{option.source}: " if option.source else ""
     return None, f"{where}there is no {kind} {value}; {did_you_mean(str(value), choices)}"
 

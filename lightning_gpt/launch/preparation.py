@@ -1,5 +1,6 @@
 """The second of three steps: makes data, network and Trainer, and finds all that is wrong with them at once."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +16,7 @@ from lightning_gpt.launch.configuration import Configuration, Stage, quiet
 from lightning_gpt.launch.options import CHOICES
 from lightning_gpt.machine import best_precision, keep_freed_memory, on_gpu
 from lightning_gpt.model import Record
+from lightning_gpt.runs.result import Result
 from lightning_gpt.runs.resume import goes_on_in, must_be_the_text, steps_done
 from lightning_gpt.text import HeldOutBlocks, find_corpus
 from lightning_gpt.training import (
@@ -167,6 +169,7 @@ def _make(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: bool
         raise
     except (MisconfigurationException, ImportError, AttributeError, ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
+    _must_have_all_processes(trainer)
     _must_hold_a_batch(trainer, data, stage)
     if stage == "fit":
         _must_go_on_with_the_same_text(configuration, data)
@@ -216,16 +219,33 @@ def _must_go_on_with_the_same_text(configuration: Configuration, data: CharDataM
     must_be_the_text(data.corpus, then.sha256 if then else "", data.tokens.sha256, "--resume never to begin anew")
 
 
+def _must_have_all_processes(trainer: Trainer) -> None:
+    """Refuses processes that torchrun started and the Trainer does not count: each would be a run of its own.
+
+    Raises:
+        UserError: there are such.
+    """
+    started = os.environ.get("WORLD_SIZE", "")
+    if "TORCHELASTIC_RUN_ID" in os.environ and started.isdecimal() and int(started) != trainer.world_size:
+        raise UserError(
+            f"torchrun started {started} processes, the Trainer has {trainer.world_size}: give --trainer.strategy ddp, "
+            "--trainer.devices as many as on each machine, and --trainer.num_nodes"
+        )
+
+
 def _must_have_a_step_left(configuration: Configuration) -> None:
-    """Refuses a new run that would be over before its first step; a run that goes on may just end.
+    """Refuses a run that would be over before its first step; one that was killed after its last may just end.
 
     Raises:
         UserError: it would.
     """
     checkpoint, saved, most = configuration.checkpoint, configuration.saved, configuration.config.trainer.max_steps
-    if checkpoint is None or saved is None or goes_on_in(checkpoint, configuration.home) is not None:
+    if checkpoint is None or saved is None:
         return
-    if (done := steps_done(saved, checkpoint)) >= most > 0:
+    folder = goes_on_in(checkpoint, configuration.home)
+    result = Result.read(folder) if folder is not None else None
+    done = steps_done(saved, checkpoint)
+    if done >= most > 0 and (result is None or result.finished or done > most):
         raise UserError(f"{checkpoint} has done {done:,} steps already: raise --trainer.max_steps above that")
 
 

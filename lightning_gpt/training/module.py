@@ -310,7 +310,7 @@ class LanguageModel(LightningModule):
     ) -> "LanguageModel":
         """Loads a trained module; the file is read as tensors and plain values only.
 
-        It is in training mode, as Lightning leaves it: call `eval()` before you use it by itself.
+        It is in training mode, as Lightning leaves it: put it into eval mode before you use it by itself.
 
         Args:
             checkpoint_path: a .ckpt file of this project.

@@ -119,3 +119,8 @@ def test_it_is_refused_in_one_line(shell, name, value, says):
 def test_all_problems_are_found_at_once():
     found = trainer_problems({"max_steps": 0, "fast_dev_run": True, "num_nodes": 0, "devices": -5})
     assert len(found) == 4
+
+
+def test_torchrun_with_a_trainer_of_one_process_is_refused(shell):
+    err = shell("fit", *FIT[1:], status=2, TORCHELASTIC_RUN_ID="x", WORLD_SIZE="2").stderr
+    assert "torchrun started 2 processes, the Trainer has 1: give --trainer.strategy ddp" in err
