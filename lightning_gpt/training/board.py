@@ -15,7 +15,7 @@ from lightning_gpt.pictures import draw_attention
 from lightning_gpt.text.classes import character_class
 from lightning_gpt.text.lines import interesting_line
 from lightning_gpt.training.describe import hyperparameters
-from lightning_gpt.training.module import LanguageModel
+from lightning_gpt.training.module import LanguageModel, in_fit
 
 # a metric's name to its place on the page: metrics of one chart share a group
 PLACES = {"train/loss": "loss/train", "val/loss": "loss/val", "lr": "optim/lr", "grad_norm": "optim/grad_norm"}
@@ -101,7 +101,7 @@ class Page(Callback):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws baselines beside the loss, the best loss so far, and each head's attention."""
         writer = writer_of(trainer)
-        if writer is None or trainer.state.fn != "fit" or trainer.sanity_checking:
+        if writer is None or not in_fit(trainer):
             return
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
         step = max(trainer.global_step - 1, 0)

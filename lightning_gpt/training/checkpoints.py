@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_gpt.errors import Interrupted
 from lightning_gpt.model import checkpoint as checkpoint_file
+from lightning_gpt.training.module import in_fit
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
@@ -139,8 +140,11 @@ class LastCheckpoint(ModelCheckpoint):
             logger.save()  # other callbacks' pictures and samples of this validation
         super().on_validation_end(trainer, pl_module)
         self._saved_at = time.monotonic()
-        training = trainer.state.fn == "fit" and not trainer.sanity_checking and not trainer.should_stop
-        if training and self._on_any_rank(trainer, self._signal is not None, now=True):
+        if (
+            in_fit(trainer)
+            and not trainer.should_stop
+            and self._on_any_rank(trainer, self._signal is not None, now=True)
+        ):
             self._stop(trainer)
 
     def _is_due(self, trainer: Trainer) -> bool:

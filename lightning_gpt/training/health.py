@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import EarlyStopping
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.training.checkpoints import LastCheckpoint
+from lightning_gpt.training.module import in_fit
 
 CAUSES = (
     "likely causes: a learning rate too high (lower --model.optimizer.lr, or raise --model.schedule.warmup_steps), "
@@ -95,7 +96,7 @@ class Overfitting(EarlyStopping):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stops and explains."""
-        if self.patience == 0 or trainer.state.fn != "fit" or trainer.sanity_checking:
+        if self.patience == 0 or not in_fit(trainer):
             return
         before = self.wait_count
         super().on_validation_end(trainer, pl_module)

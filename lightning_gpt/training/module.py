@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
@@ -30,6 +30,11 @@ from lightning_gpt.tokens import Tokenizer
 from lightning_gpt.training.datamodule import CharDataModule
 from lightning_gpt.training.optimizer import AdamW, OptimizerRecipe
 from lightning_gpt.training.schedule import Schedule
+
+
+def in_fit(trainer: Trainer) -> bool:
+    """Tells a validation that belongs to a fit from a sanity check, and from validate, test and predict."""
+    return trainer.state.fn == "fit" and not trainer.sanity_checking
 
 
 class LanguageModel(LightningModule):

@@ -12,7 +12,7 @@ from lightning_gpt import machine
 from lightning_gpt.terminal import HEAD, row, styled
 from lightning_gpt.training.board import write_text
 from lightning_gpt.training.describe import card, flops_per_token, provenance
-from lightning_gpt.training.module import LanguageModel
+from lightning_gpt.training.module import LanguageModel, in_fit
 
 
 class ProgressBar(TQDMProgressBar):
@@ -155,7 +155,7 @@ class RunLog(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prints step, losses in nats per token, bits per character (and per byte where it differs), seconds."""
-        if trainer.state.fn != "fit" or trainer.sanity_checking:
+        if not in_fit(trainer):
             return
         assert isinstance(pl_module, LanguageModel)
         metrics = trainer.callback_metrics

@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_gpt.runs.result import Result, Validation
 from lightning_gpt.training.describe import Card, card, provenance
-from lightning_gpt.training.module import LanguageModel
+from lightning_gpt.training.module import LanguageModel, in_fit
 from lightning_gpt.training.progress import Speed
 
 
@@ -46,7 +46,7 @@ class ResultFile(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Adds the validation, unless it is a sanity check."""
-        if trainer.state.fn != "fit" or trainer.sanity_checking:
+        if not in_fit(trainer):
             return
         metrics = trainer.callback_metrics
         nats, per_char, per_byte = (

@@ -8,7 +8,7 @@ from lightning_gpt.model import Sampling, TrainedGPT
 from lightning_gpt.terminal import styled, visible
 from lightning_gpt.text.overlap import OverlapIndex, training_index
 from lightning_gpt.training.board import write_text, writer_of
-from lightning_gpt.training.module import LanguageModel
+from lightning_gpt.training.module import LanguageModel, in_fit
 
 
 class SampleText(Callback):
@@ -44,12 +44,7 @@ class SampleText(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the samples; on rank 0 and during a fit only."""
-        if (
-            trainer.state.fn != "fit"
-            or trainer.sanity_checking
-            or not trainer.is_global_zero
-            or not self.sampling.max_new_tokens
-        ):
+        if not in_fit(trainer) or not trainer.is_global_zero or not self.sampling.max_new_tokens:
             return
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
         gpt = TrainedGPT(pl_module.net, pl_module.tokenizer)
