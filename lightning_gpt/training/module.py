@@ -12,8 +12,6 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
-from torchmetrics import MeanMetric
-from torchmetrics.text import Perplexity
 
 from lightning_gpt import machine
 from lightning_gpt.errors import UserError
@@ -25,9 +23,10 @@ from lightning_gpt.runs.resume import carry_over, must_be_the_optimizer, relocat
 from lightning_gpt.terminal import visible
 from lightning_gpt.text import IGNORE
 from lightning_gpt.text.blocks import batch_seed
-from lightning_gpt.text.units import NATS_PER_BIT, cross_entropy
+from lightning_gpt.text.units import cross_entropy
 from lightning_gpt.tokens import Tokenizer
 from lightning_gpt.training.datamodule import CharDataModule
+from lightning_gpt.training.held_out import HeldOutLoss
 from lightning_gpt.training.optimizer import AdamW, OptimizerRecipe
 from lightning_gpt.training.schedule import Schedule
 
@@ -68,12 +67,7 @@ class LanguageModel(LightningModule):
         self.net: Network | None = None
         self.record: Record | None = None  # of the network, which another text must fit
         self._configured = False
-        self.val_loss = MeanMetric(nan_strategy=float("nan"))  # the default leaves NaN out of the mean
-        self.val_perplexity = Perplexity(ignore_index=IGNORE)
-        self.val_characters = MeanMetric()  # per held-out token, as `val_bytes`
-        self.val_bytes = MeanMetric()
-        # (V, 2), see `Tokenizer.token_lengths`: int64, which no precision rounds; the record has the tokenizer
-        self.register_buffer("token_lengths", torch.empty(0, 2, dtype=torch.long), persistent=False)
+        self.held_out = HeldOutLoss()
         self._earlier: tuple[Origin, ...] = ()  # provenance of the weights before the text of this run
         self._earlier_steps = 0  # how many of this run's steps were on earlier texts
 
@@ -168,7 +162,7 @@ class LanguageModel(LightningModule):
             self.net = self.make_checked(*self.data.sizes)
             self.record = self.record_of(self.net, self.data)
         device = self.trainer.strategy.root_device.type
-        self.token_lengths = torch.from_numpy(self.tokenizer.token_lengths)
+        self.held_out.token_lengths = torch.from_numpy(self.tokenizer.token_lengths)
         if self.compile_network and device == "cpu" and not machine.has_compiler():
             self.print("not compiled: there is no C++ compiler (g++) on this machine; the run is slower, and the same")
         elif self.compile_network and device == "mps":
@@ -213,23 +207,15 @@ class LanguageModel(LightningModule):
         return loss
 
     def on_validation_start(self) -> None:
-        """Sets metrics to double precision, where there is one; here, for moving them to a device undoes it."""
-        if self.device.type != "mps":
-            for metric in (self.val_loss, self.val_characters, self.val_bytes):
-                metric.set_dtype(torch.float64)
+        """Prepares the sums."""
+        self.held_out.use_double_precision()
 
     on_test_start = on_validation_start
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         """Adds a batch to the exact mean over all held-out targets."""
-        logits, loss, tokens = self.shared_step(batch)
-        self.val_loss.update(loss, weight=tokens)
-        self.val_perplexity.update(logits, batch[1])
-        y = batch[1].flatten()
-        lengths = (self.token_lengths[y.clamp(min=0)] * (y != IGNORE)[:, None]).sum(dim=0)  # (2,)
-        lengths = lengths.float() / tokens.clamp(min=1)
-        self.val_characters.update(lengths[0], weight=tokens)
-        self.val_bytes.update(lengths[1], weight=tokens)
+        logits, loss, targets = self.shared_step(batch)
+        self.held_out.update(logits, batch[1], loss, targets)
 
     def on_validation_epoch_end(self) -> None:
         """Logs the mean over targets, not over batches."""
@@ -250,13 +236,8 @@ class LanguageModel(LightningModule):
 
     def log_held_out(self, split: str) -> None:
         """Logs nats, bits and perplexity of all that was added since the last call."""
-        loss = self.val_loss.compute()
-        self.log(f"{split}/loss", loss, prog_bar=True)
-        self.log(f"{split}/bits_per_char", loss / self.val_characters.compute() / NATS_PER_BIT)
-        self.log(f"{split}/bits_per_byte", loss / self.val_bytes.compute() / NATS_PER_BIT)
-        self.log(f"{split}/perplexity", self.val_perplexity.compute())
-        for metric in (self.val_loss, self.val_perplexity, self.val_characters, self.val_bytes):
-            metric.reset()
+        for name, value in self.held_out.compute().items():
+            self.log(f"{split}/{name}", value, prog_bar=name == "loss")
 
     # --------------------------------------------------------------------------------------------- the optimizer
 

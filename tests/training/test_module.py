@@ -196,10 +196,10 @@ def test_a_loss_that_is_no_number_is_not_left_out_of_the_mean():
     module = LanguageModel(Bigram)
     module.net = Bigram(5, 3)
     module.net.table.weight.data[2] = float("nan")
-    module.token_lengths = torch.ones(5, 2, dtype=torch.long)
+    module.held_out.token_lengths = torch.ones(5, 2, dtype=torch.long)
     for x in ([[0, 1, 0]], [[0, 2, 0]]):
         module.validation_step((torch.tensor(x), torch.tensor([[1, 1, 1]])), 0)
-    assert module.val_loss.compute().isnan()
+    assert module.held_out.compute()["loss"].isnan()
 
 
 def test_logging_can_be_off(data):
