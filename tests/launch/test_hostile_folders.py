@@ -185,12 +185,11 @@ def test_an_honest_folder_works_on_every_command(tmp_path, sent):
 def test_the_cases_own_program(tmp_path, sent):
     """The first folder that did it, in a process of its own, with the current folder in its path."""
     shell, run = sent(tmp_path / "here", HOSTILE["a callback of a list of programs"])
-    for command in (["validate"], ["fit", "--trainer.max_steps=22"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "lightning_gpt", *command, f"--ckpt_path={run / 'checkpoints/last.ckpt'}"],
-            cwd=shell.folder, env=shell.environment(), capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
+    done = subprocess.run(
+        [sys.executable, "-m", "lightning_gpt", "validate", f"--ckpt_path={run / 'checkpoints/last.ckpt'}"],
+        cwd=shell.folder, env=shell.environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
     assert not list(shell.folder.rglob("pwned"))
 
 
