@@ -87,7 +87,7 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "limit_predict_batches": (is_part, "a number of batches of at least 1, or a share of them above 0"),
     "num_sanity_val_steps": (at_least(-1, None), "at least 0, or -1 for all"),
     "log_every_n_steps": (at_least(0, None), "at least 0 (never)"),
-    "num_nodes": (at_least(1), "at least 1"),
+    "num_nodes": (lambda nodes: 1 <= nodes <= 9999, "from 1 to 9,999"),
     "devices": (are_devices, "auto, a number of devices, or a list of their numbers"),
 }
 

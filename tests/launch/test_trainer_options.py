@@ -27,7 +27,7 @@ TRIED = {
         ["1", "auto"],
         {"[0]": "devices", "abc": "auto, a number of devices", "-5": "auto, a number", "0": "auto, a number"},
     ),
-    "num_nodes": (["1"], {"0": "at least 1", "x": "a whole number"}),
+    "num_nodes": (["1"], {"0": "from 1 to 9,999", "99999999999999999999": "from 1 to 9,999", "x": "a whole number"}),
     "precision": (["32-true", "bf16-mixed", "64-true"], {"17": "bf16-mixed", "16-mixed": "needs a GPU"}),
     "logger": (["false", "true"], {"nonsense": "trainer.logger"}),
     "callbacks": (
