@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lightning_gpt.errors import UserError
-    from lightning_gpt.ladder import GPT, Bigram, Ensemble, ModernGPT
+    from lightning_gpt.ladder import (
+        GPT,
+        Averaging,
+        Bigram,
+        Ensemble,
+        FeedForwardGPT,
+        LayerNormGPT,
+        ModernGPT,
+        MultiHeadGPT,
+        ResidualGPT,
+        SingleHeadGPT,
+    )
     from lightning_gpt.launch.python import fit
     from lightning_gpt.model import TrainedGPT
     from lightning_gpt.runs import Run, load
@@ -24,15 +35,21 @@ __version__ = "0.2.0"
 # torch takes a second to import and Lightning two more: whoever only asks for the version should not wait for them
 _ROOMS = {
     "AdamW": "training",
+    "Averaging": "ladder",
     "Bigram": "ladder",
     "CharDataModule": "training",
     "Ensemble": "ladder",
+    "FeedForwardGPT": "ladder",
     "GPT": "ladder",
     "LanguageModel": "training",
+    "LayerNormGPT": "ladder",
     "ModernGPT": "ladder",
+    "MultiHeadGPT": "ladder",
     "Muon": "training",
+    "ResidualGPT": "ladder",
     "Run": "runs",
     "Schedule": "training",
+    "SingleHeadGPT": "ladder",
     "TRAINER_DEFAULTS": "training",
     "TrainedGPT": "model",
     "UserError": "errors",
@@ -44,14 +61,20 @@ __all__ = [
     "GPT",
     "TRAINER_DEFAULTS",
     "AdamW",
+    "Averaging",
     "Bigram",
     "CharDataModule",
     "Ensemble",
+    "FeedForwardGPT",
     "LanguageModel",
+    "LayerNormGPT",
     "ModernGPT",
+    "MultiHeadGPT",
     "Muon",
+    "ResidualGPT",
     "Run",
     "Schedule",
+    "SingleHeadGPT",
     "TrainedGPT",
     "UserError",
     "callbacks",

@@ -10,6 +10,7 @@ import pytest
 from lightning.pytorch.cli import LightningCLI
 
 import lightning_gpt
+from lightning_gpt.ladder import NETWORKS
 from lightning_gpt.launch.configuration import Configuration
 
 ROOT = Path(lightning_gpt.__file__).parent
@@ -153,3 +154,9 @@ def test_lightnings_command_line_is_used_by_its_public_names():
     assert overridden == {"add_arguments_to_parser", "instantiate_classes", "parse_arguments"}
     private = [name for name in vars(Configuration) if name.startswith("_") and hasattr(LightningCLI, name)]
     assert all(name.startswith("__") for name in private), private
+
+
+def test_every_public_name_is_there_and_offered():
+    assert set(lightning_gpt.__all__) < set(dir(lightning_gpt))
+    assert all(getattr(lightning_gpt, name) is not None for name in lightning_gpt.__all__)
+    assert {network.__name__ for network in NETWORKS} <= set(lightning_gpt.__all__)
