@@ -2,19 +2,21 @@
 
     option               turned to                  worth   paper
     -------------------  -------------------------  ------  -----------------------------------------------------------
-    rotary               rotary false               ......  "RoFormer", Su et al. 2021
-    qk_norm              qk_norm false              ......  "Scaling Vision Transformers to 22B", Dehghani et al. 2023
+    rotary               rotary false               +0.073  "RoFormer", Su et al. 2021
+    qk_norm              qk_norm false              +0.004  "Scaling Vision Transformers to 22B", Dehghani et al. 2023
     variational_dropout  variational_dropout false  none    "A Theoretically Grounded Application of Dropout in RNNs",
                                                             Gal, Ghahramani 2016; cpu.yaml has no dropout
-    squared_relu         squared_relu false         ......  "Primer", So et al. 2021
-    zero_init            zero_init true             ......  "Fixup Initialization", Zhang et al. 2019; off in cpu.yaml
-    embedding_norm       embedding_norm false       ......  modded-nanogpt, Jordan et al. 2024
-    tie_weights          tie_weights true           ......  "Rethinking Embedding Coupling", Chung et al. 2021: untied
-    conv_width           conv_width 0               ......  "Primer", So et al. 2021
-    softcap              softcap null               ......  "Gemma 2", Gemma Team 2024
+    squared_relu         squared_relu false         -0.008  "Primer", So et al. 2021
+    zero_init            zero_init true             -0.013  "Fixup Initialization", Zhang et al. 2019; off in cpu.yaml
+    embedding_norm       embedding_norm false       -0.004  modded-nanogpt, Jordan et al. 2024
+    tie_weights          tie_weights true           -0.003  "Rethinking Embedding Coupling", Chung et al. 2021: untied
+    conv_width           conv_width 0               -0.003  "Primer", So et al. 2021
+    softcap              softcap null               -0.012  "Gemma 2", Gemma Team 2024
 
 Worth: by how many nats the exact val/loss of configs/cpu.yaml rises when that one option is turned as shown:
-`lightning-gpt fit --config configs/cpu.yaml --model.network.rotary false`, and so on.
+`lightning-gpt fit --config configs/cpu.yaml --model.network.rotary false`, and so on; one run each with seed 1337, on
+two cores of an Intel Xeon with AMX. Three seeds of the recipe itself lie between 1.4898 and 1.5031, so what is smaller
+than 0.013 may be chance: only rotary positions are sure to be worth something in two minutes.
 """
 
 from dataclasses import dataclass
