@@ -54,8 +54,9 @@ def has_compiler() -> bool:
     return any(shutil.which(program) for program in ([named] if named else ["g++", "clang++", "cl"]))
 
 
+@functools.cache
 def flops(device: torch.device, dtype: torch.dtype, size: int | None = None) -> float:
-    """Measures floating-point operations per second in a large matrix product, the best of several: the peak."""
+    """Measures floating-point operations per second in a large matrix product, the best of several; once a process."""
     size = size or (8192 if device.type == "cuda" else 1536)
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     return 2 * size**3 / min(_seconds(lambda: a @ b, device))
