@@ -33,10 +33,15 @@ def next_token(
 ) -> Tensor:
     """Draws one token a row: logits (B, V) to ids (B, 1).
 
+    By inversion: u is uniform in [0, 1), and drawn is the first token, in the order of ids, up to which the
+    probabilities sum to more than u. A text so takes one number for each token, and whoever has the same numbers
+    writes the same text, be it in another language: from a CPU generator of seed s, u is (a mod 2^21 · 2^32 + b) / 2^53
+    with a and b the next two outputs of MT19937 (Matsumoto and Nishimura 1998) begun with s mod 2^32.
+
     Args:
         logits: (B, V).
         sampling: its temperature, then its top_k, then its top_p are applied.
-        generator: where randomness comes from, one for all rows or one for each; None: torch's global one.
+        generator: where u comes from, on the CPU: one for all rows or one for each; None: torch's own, of the CPU.
     """
     if sampling.temperature == 0:
         return logits.argmax(dim=-1, keepdim=True)
@@ -46,8 +51,11 @@ def next_token(
         logits = keep_top_k(logits, sampling.top_k)
     if sampling.top_p is not None and sampling.top_p < 1:
         logits = keep_top_p(logits, sampling.top_p)
-    probabilities = logits.softmax(dim=-1)
+    # on the CPU, so that a seed's text does not depend on the device
+    sums = logits.softmax(dim=-1).cpu().double().cumsum(dim=-1)  # (B, V)
     if isinstance(generator, Sequence):
-        rows = zip(probabilities, generator, strict=True)
-        return torch.stack([torch.multinomial(row, num_samples=1, generator=own) for row, own in rows])
-    return torch.multinomial(probabilities, num_samples=1, generator=generator)
+        u = torch.cat([torch.rand(1, 1, generator=own, dtype=torch.float64) for own in generator])
+    else:
+        u = torch.rand(len(sums), 1, generator=generator, dtype=torch.float64)
+    # of the sum, which rounding leaves beside 1: below it stays u times it, and so the last token that may be drawn
+    return torch.searchsorted(sums, u * sums[:, -1:], right=True).to(logits.device)

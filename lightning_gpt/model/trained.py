@@ -104,7 +104,7 @@ class TrainedGPT:
         if sampling.seed is not None:
             if sampling.seed + number > 2**63:
                 raise UserError(f"seed must be at most 2^63 less the number of texts, not {sampling.seed}")
-            generators = [torch.Generator(self.device).manual_seed(sampling.seed + i) for i in range(number)]
+            generators = [torch.Generator().manual_seed(sampling.seed + i) for i in range(number)]
         text = self.tokenizer.clean("") if prompt is None else prompt
         ids = self.tokenizer.encode(text, unknown).to(self.device).expand(number, -1)  # (B, T)
         drawn = decode(self.network, ids, sampling, generators)
