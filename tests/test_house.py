@@ -24,14 +24,14 @@ ALLOWED = {
     "tokens": LEAVES,
     "text": LEAVES | {"tokens"},
     "model": LEAVES | {"ladder", "tokens", "text"},
-    "runs": LEAVES | {"text", "model"},
+    "runs": LEAVES | {"tokens", "text", "model"},
     "pictures": set(),
     "report": {"ladder", "tokens", "text", "model", "pictures"},
     "training": LEAVES | {"machine", "ladder", "tokens", "text", "model", "runs", "pictures"},
     "lecture": {"ladder", "tokens", "text"},
     "benchmark": LEAVES | {"ladder", "text", "lecture"},
     "arguments": LEAVES,
-    "launch": LEAVES | {"arguments", "machine", "ladder", "text", "model", "runs", "training"},
+    "launch": LEAVES | {"arguments", "machine", "ladder", "tokens", "text", "model", "runs", "training"},
     "diagnosis": LEAVES | {"machine", "text", "launch"},
     "commands": LEAVES
     | {"arguments", "diagnosis"}

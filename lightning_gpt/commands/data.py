@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from lightning_gpt.text import find_corpus, prepare
+from lightning_gpt.tokens import tokenizer_recipe
 
 
 def data(
@@ -21,7 +22,8 @@ def data(
         vocab_size: How many tokens there shall be, for a tokenizer that leaves the choice.
         train_fraction: The first part of the text, from which a tokenizer may learn.
     """
+    recipe = tokenizer_recipe(tokenizer, vocab_size)
     found = find_corpus(corpus, data_dir, offline=None)
-    tokens = prepare(found, Path(data_dir) / "prepared", train_fraction, tokenizer, vocab_size)
+    tokens = prepare(found, Path(data_dir) / "prepared", train_fraction, recipe)
     print(f"{tokens}, SHA-256 {tokens.sha256}")
     print("".join(f"  {remark}\n" for remark in tokens.remarks), end="")

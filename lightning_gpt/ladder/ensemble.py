@@ -60,6 +60,12 @@ class Ensemble(CachedNetwork):
         # probabilities are averaged, not logits: what one member thinks possible stays possible
         return torch.stack(expected).logsumexp(dim=0) - math.log(len(expected))
 
+    def freeze(self, n_block: int) -> None:
+        """Freezes the lowest blocks of each member."""
+        for member in self.members:
+            assert isinstance(member, ModernGPT)
+            member.freeze(n_block)
+
     def first(self) -> ModernGPT:
         """Returns the member that stands for all where only one can be shown."""
         member = self.members[0]

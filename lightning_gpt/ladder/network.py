@@ -59,6 +59,10 @@ class NetworkConfig:
         """Returns the sizes by which networks of all kinds are compared: numbers and shares, no options."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.metadata.get("main")}
 
+    def shares(self) -> dict[str, float]:
+        """Returns the sizes that are shares: they are of the training, and no weight depends on them."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.metadata.get("share")}
+
 
 class Attention(nn.Module):
     """A layer in which positions attend to each other; its weights can be read."""
@@ -115,6 +119,18 @@ class Network(nn.Module):
         layers = [module for module in self.modules() if isinstance(module, Attention)]
         inside = {part for layer in layers for part in layer.modules() if part is not layer}
         return [layer for layer in layers if layer not in inside]
+
+    def freeze(self, n_block: int) -> None:
+        """Freezes the lowest `n_block` blocks: their weights stay what they are in training.
+
+        Raises:
+            ValueError: it has fewer.
+        """
+        blocks = [module for module in self.modules() if isinstance(module, Block)]
+        if not 0 <= n_block <= len(blocks):
+            raise ValueError(f"it must be from 0 to the {len(blocks)} blocks that there are, not {n_block}")
+        for block in blocks[:n_block]:
+            block.requires_grad_(False)
 
     def hidden_matrices(self) -> list[nn.Parameter]:
         """Lists the matrices of its blocks, from the input on: no embeddings, head or vectors. None without blocks."""

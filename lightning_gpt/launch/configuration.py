@@ -20,8 +20,9 @@ from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.ladder.aliases import modernised_config
 from lightning_gpt.launch import options
-from lightning_gpt.launch.found import Found, found_beside
+from lightning_gpt.launch.found import Found, begun_with, found_beside
 from lightning_gpt.launch.recipe import renamed, written_out
+from lightning_gpt.model import TrainedGPT
 from lightning_gpt.model import checkpoint as checkpoint_file
 from lightning_gpt.runs.config import FILE, read_config
 from lightning_gpt.runs.folders import find_checkpoint
@@ -57,6 +58,7 @@ class Configuration(LightningCLI):
         checkpoint: the file to begin from.
         saved: that file's contents.
         found: options of the run that the checkpoint lies in; None where the user gave a configuration.
+        source: a trained network whose weights a new run begins with.
 
     Raises:
         UserError: all that is wrong with names and types of options, or a checkpoint that can't be read.
@@ -68,6 +70,7 @@ class Configuration(LightningCLI):
         self.checkpoint: Path | None = None
         self.saved: dict[str, Any] | None = None
         self.found: Found | None = None
+        self.source: TrainedGPT | None = None
         args = list(renamed(args))
         if not completion.wanted() and not asks_for_help(args):
             self._look_ahead(args)
@@ -93,15 +96,24 @@ class Configuration(LightningCLI):
             raise UserError.of(problems)
         # a saved configuration's null is no choice
         value = {option.name: option.value for option in given if option.value is not None}
-        checkpoint = value.get("ckpt_path")
-        if checkpoint in (None, "null"):
-            if self.stage != "fit":
-                raise UserError(f"{self.stage} needs a checkpoint: --ckpt_path best, last, or a path to a .ckpt file")
-            return
-        self.begin_from(find_checkpoint(checkpoint, value.get("runs_dir", "runs")))
-        if not any(word.partition("=")[0] in ("-c", "--config") for word in args):
-            assert self.saved is not None and self.checkpoint is not None
-            self.found = found_beside(self.checkpoint, self.saved)
+        checkpoint, source = (value.get(name, "null") for name in ("ckpt_path", "init_from"))
+        runs_dir = value.get("runs_dir", "runs")
+        configured = any(option.source for option in given)
+        if {"ckpt_path", "init_from"} <= {option.name for option in given if not option.source}:
+            raise UserError(
+                "--ckpt_path goes on with a run, --init_from begins a new one with its weights: give one of them"
+            )
+        if checkpoint != "null":
+            self.begin_from(find_checkpoint(checkpoint, runs_dir))
+            if not configured:
+                assert self.saved is not None and self.checkpoint is not None
+                self.found = found_beside(self.checkpoint, self.saved)
+        elif self.stage != "fit":
+            raise UserError(f"{self.stage} needs a checkpoint: --ckpt_path best, last, or a path to a .ckpt file")
+        elif source != "null":
+            path = find_checkpoint(source, runs_dir)
+            self.found = begun_with(path, checkpoint_file.read(path), configured)
+            self.source = self.found.gpt
 
     def begin_from(self, checkpoint: Path) -> None:
         """Reads the checkpoint to begin from.
@@ -117,6 +129,12 @@ class Configuration(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds the options of folder, resuming and samples; what was found beside a checkpoint becomes the default."""
         parser.add_argument("--ckpt_path", type=str | None, default=None, help="A checkpoint: a path, or best or last.")
+        parser.add_argument(
+            "--init_from",
+            type=str | None,
+            default=None,
+            help="Begin a new run with the weights and the tokenizer of a checkpoint: fine-tuning.",
+        )
         parser.add_argument("--name", type=str, default="gpt", help="The run's name: it lies in <runs_dir>/<name>/.")
         parser.add_argument("--runs_dir", type=str, default="runs", help="The folder of all runs.")
         parser.add_argument(
@@ -145,7 +163,7 @@ class Configuration(LightningCLI):
                     print(f"not taken from {self.found.folder}: {names}; give them if they are wanted", file=sys.stderr)
                 if not self.found.configured:
                     print(
-                        f"no {FILE} lies by {self.checkpoint}: batch size, optimizer, schedule and length of the run "
+                        f"no {FILE} lies by {self.found.path}: batch size, optimizer, schedule and length of the run "
                         "are the defaults; give them if it had others",
                         file=sys.stderr,
                     )

@@ -6,13 +6,13 @@ that file is imported, no path in it is written to, and nothing is started by it
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from lightning_gpt.arguments.types import Answer, plain_part, takes
 from lightning_gpt.launch.options import CHOICES, Given, choice_options, flattened, known_options
-from lightning_gpt.model.trained import of_checkpoint
+from lightning_gpt.model.trained import TrainedGPT, of_checkpoint
 from lightning_gpt.runs.config import FILE, read_config
 from lightning_gpt.runs.folders import run_folder
 
@@ -28,12 +28,16 @@ class Found:
     """Options found beside a checkpoint.
 
     Attributes:
+        path: of the checkpoint.
+        gpt: what it holds.
         folder: the run's folder, if the checkpoint lies in one.
         defaults: options that hold unless others are given; plain values, classes by the names of our own tables.
         left_out: known options that the run had and that are not taken.
         configured: whether there was a config.yaml; else only the checkpoint's record speaks.
     """
 
+    path: Path
+    gpt: TrainedGPT
     folder: Path | None
     defaults: dict[str, Any] = field(default_factory=dict)
     left_out: dict[str, Any] = field(default_factory=dict)
@@ -46,7 +50,8 @@ def found_beside(path: Path, checkpoint: Mapping[str, Any]) -> Found:
     Raises:
         UserError: the checkpoint or the configuration is damaged.
     """
-    record = of_checkpoint(checkpoint, path).record  # whose sizes are those of its weights
+    gpt = of_checkpoint(checkpoint, path)
+    record = gpt.record  # whose sizes are those of its weights
     folder = run_folder(path)
     config = read_config(folder / FILE) if folder is not None and (folder / FILE).is_file() else {}
     defaults, left_out = settings(config)
@@ -60,7 +65,28 @@ def found_beside(path: Path, checkpoint: Mapping[str, Any]) -> Found:
     defaults["data.tokenizer"] = record.tokenizer.kind
     if folder is not None:  # the run goes on in its own folder, wherever that is now
         defaults |= {"name": folder.parent.name, "runs_dir": os.path.relpath(folder.parent.parent)}
-    return Found(folder, defaults, left_out, bool(config))
+    return Found(path, gpt, folder, defaults, left_out, bool(config))
+
+
+def begun_with(path: Path, checkpoint: Mapping[str, Any], configured: bool) -> Found:
+    """Takes the options for a new run that begins with a checkpoint's weights: a new one, perhaps on another text.
+
+    Args:
+        path: the checkpoint.
+        checkpoint: its contents.
+        configured: whether the user gives a configuration; then only what the weights require is taken.
+
+    Raises:
+        UserError: the checkpoint or its run's configuration is damaged.
+    """
+    found = found_beside(path, checkpoint)
+    corpus = found.gpt.record.corpus
+    taken = {name: value for name, value in found.defaults.items() if name not in ("name", "runs_dir", "init_from")}
+    if configured:
+        taken = {name: taken[name] for name in ("model.network", "data.block_size", "data.tokenizer")}
+    if corpus is not None:
+        taken["data.rehearsal_corpus"] = corpus.source
+    return replace(found, defaults=taken, left_out={} if configured else found.left_out)
 
 
 def settings(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

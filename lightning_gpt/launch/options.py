@@ -23,6 +23,7 @@ from lightning_gpt.training import AdamW, CharDataModule, Muon, Overfitting, Sam
 OWN: dict[str, Any] = {
     "config": str,
     "ckpt_path": str | None,
+    "init_from": str | None,
     "name": str,
     "runs_dir": str,
     "resume": Literal["never", "ask", "auto"],
@@ -72,6 +73,7 @@ def known_options() -> dict[str, Any]:
         "model.optimizer": str,
         **{f"model.schedule.{name}": hint for name, hint in parameters(Schedule).items()},
         "model.compile": bool,
+        "model.freeze_blocks": int,
         **{f"sample.{name}": hint for name, hint in parameters(SampleText).items()},
         **{f"overfitting.{name}": hint for name, hint in parameters(Overfitting).items()},
     }

@@ -13,12 +13,14 @@ from lightning_gpt.arguments.program import version
 from lightning_gpt.errors import UserError, collecting
 from lightning_gpt.launch.checks import trainer_problems
 from lightning_gpt.launch.configuration import Configuration, Stage, quiet
+from lightning_gpt.launch.found import Found
 from lightning_gpt.launch.options import CHOICES
 from lightning_gpt.machine import best_precision, keep_freed_memory, on_gpu
 from lightning_gpt.model import Record
 from lightning_gpt.runs.result import Result
 from lightning_gpt.runs.resume import goes_on_in, must_be_the_text, steps_done
 from lightning_gpt.text import HeldOutBlocks, find_corpus
+from lightning_gpt.tokens import covering
 from lightning_gpt.training import (
     CharDataModule,
     LanguageModel,
@@ -139,17 +141,38 @@ def _chosen(given: Any, option: str) -> Any:
 
 
 def _datamodule(configuration: Configuration) -> CharDataModule:
-    """Makes the run's data, nothing read yet; a text found beside a checkpoint must be the one trained on."""
+    """Makes the run's data, nothing read yet; a text found beside a checkpoint must be one that it was trained on."""
     data = CharDataModule(**configuration.config.data)
-    found = configuration.found
-    if found is None or data.corpus != found.defaults.get("data.corpus"):
-        return data
-    assert configuration.saved is not None and configuration.checkpoint is not None
-    then = Record.of(configuration.saved, configuration.checkpoint).corpus
-    corpus = find_corpus(data.corpus, data.data_dir, data.offline_corpus)
-    # before a byte of it is prepared: whoever sent the folder may have named any file of this machine
-    must_be_the_text(corpus.name, then.sha256 if then else "", corpus.sha256(), "name a text by --data.corpus")
+    if configuration.source is not None:
+        add = data.new_characters == "add"
+        data.recipe = covering(configuration.source.tokenizer, data.recipe, add)
+    elif configuration.saved is not None:
+        record = Record.of(configuration.saved, configuration.checkpoint or "")
+        data.recipe = covering(record.tokenizer, data.recipe)
+    if configuration.found is not None:
+        record = configuration.found.gpt.record
+        _must_have_been_read(configuration.found, data, "corpus", [record.corpus.sha256 if record.corpus else None])
+        if data.rehearsal:
+            texts = [origin.sha256 for origin in record.provenance]
+            _must_have_been_read(configuration.found, data, "rehearsal_corpus", texts)
     return data
+
+
+def _must_have_been_read(found: Found, data: CharDataModule, option: str, texts: list[str | None]) -> None:
+    """Checks a text that a checkpoint's own files name, before a byte of it is prepared.
+
+    Whoever sent them may have named any file of this machine.
+
+    Raises:
+        UserError: its SHA-256 is not among `texts`, which the network was trained on.
+    """
+    source = getattr(data, option)
+    if source != found.defaults.get(f"data.{option}"):
+        return
+    corpus = find_corpus(source, data.data_dir, data.offline_corpus)
+    now = corpus.sha256()
+    then = now if now in texts else texts[-1] if texts else None
+    must_be_the_text(corpus.name, then or "", now, f"name a text by --data.{option}")
 
 
 def _make(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: bool) -> None:
@@ -173,6 +196,7 @@ def _make(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: bool
     _must_hold_a_batch(trainer, data, stage)
     if stage == "fit":
         _must_go_on_with_the_same_text(configuration, data)
+    made.model.source = configuration.source
     made.model.check(data, configuration.saved, configuration.checkpoint or "", fit=stage == "fit")
     if stage == "fit":
         _must_have_a_step_left(configuration)

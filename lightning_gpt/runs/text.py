@@ -9,6 +9,7 @@ from lightning_gpt.model import Record
 from lightning_gpt.runs.config import FILE, read_config
 from lightning_gpt.runs.folders import run_folder
 from lightning_gpt.text import Tokens, find_corpus, prepare
+from lightning_gpt.tokens import covering, tokenizer_recipe
 
 
 def text_of(path: Path, record: Record, data_dir: str | Path = "data") -> Tokens:
@@ -41,7 +42,8 @@ def text_of(path: Path, record: Record, data_dir: str | Path = "data") -> Tokens
             "now: bring the old text back"
         )
     folder = Path(data_dir) / "prepared"
-    return prepare(found, folder, fraction, record.tokenizer.kind, size if isinstance(size, int) else None)
+    recipe = tokenizer_recipe(record.tokenizer.kind, size if isinstance(size, int) and size > 0 else None)
+    return prepare(found, folder, fraction, covering(record.tokenizer, recipe))
 
 
 def _data_options(path: Path) -> Mapping[str, Any]:

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from lightning_gpt.text.mapped import release
 
-NOISE = 0x5BD1E995  # keeps the seeds of the noise apart from those of the offsets
+NOISE = 0x5BD1E995  # keeps the seeds of the noise apart from those of the offsets,
+MIXTURE = 0x2545F491  # and those of the rows that are another text's
 IGNORE = -100  # the target where there is no token; PyTorch's own default for cross entropy
 
 
@@ -81,6 +82,37 @@ class TrainingBlocks:
         for k in count(self.first):
             yield self[k]
             release(self.ids)
+
+
+class MixedBlocks:
+    """Batches of two texts: each row is drawn from the second one with a given probability, and else from the first.
+
+    Batch k is a pure function of the seed, k and rank, as those that it is mixed of are.
+
+    Args:
+        first: blocks of the one text.
+        second: of the other, of the same sizes, seed and rank.
+        share: of rows that are the second's.
+    """
+
+    def __init__(self, first: TrainingBlocks, second: TrainingBlocks, share: float) -> None:
+        self.first = first
+        self.second = second
+        self.share = share
+
+    def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
+        """Draws batch number k: x (B, T) and y (B, T), int64."""
+        (x, y), (others_x, others_y) = self.first[k], self.second[k]
+        generator = torch.Generator().manual_seed(batch_seed(self.first.seed ^ MIXTURE, k))
+        rows = (self.first.rank + 1) * self.first.batch_size  # as the offsets are drawn
+        mixed = torch.rand(rows, 1, generator=generator, dtype=torch.float64)[-self.first.batch_size :] < self.share
+        return torch.where(mixed, others_x, x), torch.where(mixed, others_y, y)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for k in count(self.first.first):
+            yield self[k]
+            release(self.first.ids)
+            release(self.second.ids)
 
 
 def batch_seed(seed: int, k: int) -> int:

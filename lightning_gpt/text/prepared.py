@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 FORMAT = 2  # raised when the files' meaning changes, so that old ones are made anew
 DTYPES = ("uint8", "uint16", "uint32")
+CHARACTERS = tokenizer_recipe("characters")
 LONGEST_CARD = 2**26  # bytes; all of Unicode takes 13 million
 
 
@@ -77,13 +78,7 @@ class Tokens:
         return f"{self.corpus}: {self.length.characters:,} characters, {tokens}{len(self.tokenizer)} distinct"
 
 
-def prepare(
-    corpus: Corpus,
-    folder: str | Path,
-    train_fraction: float = 0.9,
-    tokenizer: str = "characters",
-    vocab_size: int | None = None,
-) -> Tokens:
+def prepare(corpus: Corpus, folder: str | Path, train_fraction: float = 0.9, recipe: Recipe = CHARACTERS) -> Tokens:
     """Encodes the corpus, or finds it prepared in `folder`, and maps its ids into memory.
 
     The files are named after the text's checksum, so a changed text is prepared anew; they are renamed into place
@@ -93,21 +88,22 @@ def prepare(
         corpus: the text.
         folder: where prepared texts are.
         train_fraction: the first part of the text's characters, which is trained on.
-        tokenizer: a name of the table `TOKENIZERS`.
-        vocab_size: how many tokens there shall be, where the tokenizer leaves a choice.
+        recipe: of its tokenizer.
 
     Raises:
-        UserError: the text is empty, not UTF-8, or the folder can't be written to; or there is no such tokenizer.
+        UserError: the text is empty, not UTF-8, has what its tokenizer can't spell, or the folder can't be written to.
     """
-    recipe = tokenizer_recipe(tokenizer, vocab_size)
     by_character = recipe.kind.per_character
     sha256 = corpus.sha256()
     # any other tokenizer learns from the training part only, and no token may reach across the split
-    choices = recipe.key if by_character else f"{recipe.key}.{train_fraction!r}"
-    card_path = Path(folder) / f"{sha256[:16]}.{choices}.v{FORMAT}.json"
-    ids_path = card_path.with_suffix(".ids")
-    card = _read_card(card_path, ids_path, recipe.kind)
-    if card is None:
+    split = "" if by_character else f".{train_fraction!r}"
+    for key in recipe.keys:
+        card_path = Path(folder) / f"{sha256[:16]}.{key}{split}.v{FORMAT}.json"
+        ids_path = card_path.with_suffix(".ids")
+        card = _read_card(card_path, ids_path, recipe)
+        if card is not None:
+            break
+    else:
         try:
             card = _write(corpus, ids_path, card_path, recipe, train_fraction)
         except OSError as error:
@@ -163,12 +159,12 @@ class Card:
         return cls(**{**plain, "tokenizer": tokenizer, "length": length})
 
 
-def _read_card(card_path: Path, ids_path: Path, kind: type[Tokenizer]) -> Card | None:
+def _read_card(card_path: Path, ids_path: Path, recipe: Recipe) -> Card | None:
     """Reads the card; None unless it and the ids that it describes are there as they were written."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         if card_path.stat().st_size <= LONGEST_CARD:
             card = Card.of_plain(json.loads(card_path.read_text(encoding="utf-8")))
-            if isinstance(card.tokenizer, kind) and _are_as_written(ids_path, card):
+            if recipe.fits(card.tokenizer) and _are_as_written(ids_path, card):
                 return card
     return None
 

@@ -1,5 +1,6 @@
 """Characters as tokens, one each: nothing is merged or normalised."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lightning_gpt.errors import UserError
-from lightning_gpt.tokens.tokenizer import Pieces, Tokenizer, as_list
+from lightning_gpt.tokens.tokenizer import Pieces, Tokenizer, as_list, listed
 
 CODE_POINTS = 0x110000  # of Unicode
 
@@ -40,6 +41,20 @@ class Characters(Tokenizer):
         for piece in text():
             seen[code_points(piece)] = True
         return cls(map(chr, np.flatnonzero(seen)))
+
+    def covering(self, text: Pieces, add: bool) -> "Characters":
+        """Counts the characters that are not among these; see `Tokenizer.covering`."""
+        new: Counter[str] = Counter()
+        for piece in text():
+            codes, counts = np.unique(code_points(piece), return_counts=True)
+            unknown = ~np.isin(codes, self._codes)
+            new.update(dict(zip(map(chr, codes[unknown]), counts[unknown].tolist(), strict=True)))
+        if new and not add:
+            raise UserError(
+                f"the text has {len(new):,} characters that are not among the {len(self):,} of the checkpoint, "
+                f"{listed(new)}: leave them out of it, or fine-tune with --init_from and --data.new_characters add"
+            )
+        return Characters({*self.characters, *new}) if new else self
 
     def as_plain(self) -> dict[str, Any]:
         """Describes the tokenizer by its characters, in the order of their ids."""

@@ -5,7 +5,7 @@ Legend: N tokens of a text, V tokens that there are, M characters of a text.
 
 import codecs
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+SHOWN = 8  # of many tokens, in a message
 Pieces = Callable[[], Iterator[str]]  # each call reads the text anew, a piece at a time: its length does not matter
 
 
@@ -60,6 +61,19 @@ class Tokenizer(ABC):
         Raises:
             ValueError: they describe none.
         """
+
+    def covering(self, text: Pieces, add: bool) -> "Tokenizer":
+        """Returns the tokenizer for a further text: this one, if it can spell all of it.
+
+        Args:
+            text: the whole text.
+            add: whether tokens may be added for what it can't spell; all others stay what they are, perhaps under
+                other ids.
+
+        Raises:
+            UserError: it can't spell all of it, and may not be added to; with what is new, and how often it occurs.
+        """
+        return self  # for a tokenizer that can spell everything
 
     # -------------------------------------------------------------------------------------------- what it can do
 
@@ -137,6 +151,18 @@ class Decoder:
     def rest(self) -> str:
         """Ends the stream: bytes that have waited in vain, as U+FFFD."""
         return self._utf8.decode(b"", final=True)
+
+
+def token_ids(tokenizer: Tokenizer) -> dict[bytes, int]:
+    """Returns each token's id by its bytes."""
+    return {tokenizer.token_bytes(token): token for token in range(len(tokenizer))}
+
+
+def listed(counts: Mapping[str, int]) -> str:
+    """Names what occurs, the most frequent first, and how often; of many the first few."""
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    more = f" and {len(ordered) - SHOWN:,} more" if len(ordered) > SHOWN else ""
+    return ", ".join(f"{name!r} {n:,} times" for name, n in ordered[:SHOWN]) + more
 
 
 def begins_character(byte: int) -> bool:

@@ -1,6 +1,7 @@
 """The LightningDataModule: prepares the corpus once, splits it, and deals it to the ranks in blocks."""
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from lightning.pytorch import LightningDataModule
@@ -9,7 +10,8 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning_gpt.errors import UserError
 from lightning_gpt.text import HeldOutBlocks, Tokens, TrainingBlocks, find_corpus, prepare
 from lightning_gpt.text.baselines import baselines
-from lightning_gpt.tokens import tokenizer_recipe
+from lightning_gpt.text.blocks import MixedBlocks
+from lightning_gpt.tokens import covering, tokenizer_recipe
 
 
 class CharDataModule(LightningDataModule):
@@ -27,6 +29,15 @@ class CharDataModule(LightningDataModule):
         offline_corpus: what to train on where a named corpus can't be had; null makes that an error.
         tokenizer: what a token is, by its name among `tokens.TOKENIZERS`: `characters`.
         vocab_size: how many tokens there shall be, for a tokenizer that leaves the choice.
+        new_characters: what happens to characters that the network of --init_from does not know: `refuse` the text,
+            or `add` them, with weights of their own.
+        rehearsal: share of a training batch's blocks that are drawn from another text, so that what was learned from
+            it is not forgotten ("Catastrophic forgetting, rehearsal and pseudorehearsal", Robins 1995).
+        rehearsal_corpus: that text, of which its own first `train_fraction` is read; with --init_from, null is the one
+            that its network was trained on.
+
+    Attributes:
+        recipe: of the tokenizer; of a network that there is, see `tokens.covering`.
     """
 
     def __init__(
@@ -41,9 +52,12 @@ class CharDataModule(LightningDataModule):
         offline_corpus: str | None = "python-docs",
         tokenizer: str = "characters",
         vocab_size: int | None = None,
+        new_characters: Literal["refuse", "add"] = "refuse",
+        rehearsal: float = 0.0,
+        rehearsal_corpus: str | None = None,
     ) -> None:
         super().__init__()
-        tokenizer_recipe(tokenizer, vocab_size)  # refuses one that there is not
+        self.recipe = tokenizer_recipe(tokenizer, vocab_size)
         for name, value in {"block_size": block_size, "batch_size": batch_size}.items():
             if value < 1:
                 raise UserError(f"data.{name} must be at least 1, not {value}")
@@ -51,6 +65,10 @@ class CharDataModule(LightningDataModule):
             raise UserError(f"data.train_fraction must lie between 0 and 1, not {train_fraction}")
         if not 0.0 <= noise < 1.0:
             raise UserError(f"data.noise must be in [0, 1), not {noise}")
+        if not 0.0 <= rehearsal < 1.0:
+            raise UserError(f"data.rehearsal must be in [0, 1), not {rehearsal}")
+        if rehearsal and rehearsal_corpus is None:
+            raise UserError("data.rehearsal needs a text: give its --data.rehearsal_corpus")
         self.corpus = corpus
         self.block_size = block_size
         self.batch_size = batch_size
@@ -61,7 +79,11 @@ class CharDataModule(LightningDataModule):
         self.offline_corpus = offline_corpus
         self.tokenizer = tokenizer
         self.vocab_size = vocab_size
+        self.new_characters = new_characters
+        self.rehearsal = rehearsal
+        self.rehearsal_corpus = rehearsal_corpus
         self.prepared: Tokens | None = None  # set by `prepare_data`, long enough or not
+        self._rehearsed: Tokens | None = None
         self._baselines: dict[str, float] | None = None
         self._tokens: Tokens | None = None  # the same, once it is known to be long enough
 
@@ -95,7 +117,12 @@ class CharDataModule(LightningDataModule):
             shout(f"NOT {corpus.instead_of}: this run reads the stand-in {corpus.name}")
             self.corpus = corpus.name
         folder = Path(self.data_dir) / "prepared"
-        self.prepared = prepare(corpus, folder, self.train_fraction, self.tokenizer, self.vocab_size)
+        self.prepared = prepare(corpus, folder, self.train_fraction, self.recipe)
+        if self.rehearsal and self.rehearsal_corpus is not None:
+            earlier = find_corpus(self.rehearsal_corpus, self.data_dir, offline=None)
+            self._rehearsed = prepare(
+                earlier, folder, self.train_fraction, covering(self.prepared.tokenizer, self.recipe)
+            )
 
     def setup(self, stage: str) -> None:
         """Maps the prepared text and splits it.
@@ -109,10 +136,13 @@ class CharDataModule(LightningDataModule):
             self.prepare_data()
         tokens = self.prepared
         assert tokens is not None
-        for split, ids in {"training": tokens.train_ids, "held-out": tokens.val_ids}.items():
+        parts = [(tokens, "training", tokens.train_ids), (tokens, "held-out", tokens.val_ids)]
+        if self._rehearsed is not None:
+            parts.append((self._rehearsed, "training", self._rehearsed.train_ids))
+        for text, split, ids in parts:
             if len(ids) < self.block_size + 1:
                 raise UserError(
-                    f"{tokens.corpus} is too short: its {split} part has {len(ids)} {tokens.tokenizer.unit}s, a block "
+                    f"{text.corpus} is too short: its {split} part has {len(ids)} {text.tokenizer.unit}s, a block "
                     f"needs {self.block_size + 1}; take a longer text or a smaller --data.block_size"
                 )
         self._tokens = tokens
@@ -123,20 +153,17 @@ class CharDataModule(LightningDataModule):
             self._baselines = baselines(self.tokens)
         return self._baselines
 
-    def train_dataloader(self) -> TrainingBlocks:
+    def train_dataloader(self) -> TrainingBlocks | MixedBlocks:
         """Makes endless batches, beginning with the one that a resumed run is due."""
         assert self.trainer is not None
         done = self.trainer.fit_loop.epoch_loop.batch_progress.total  # as the checkpoint counted them
         first: int = done.processed  # type: ignore[attr-defined]
-        return TrainingBlocks(
-            self.train_ids,
-            self.block_size,
-            self.batch_size,
-            self.seed,
-            self.trainer.global_rank,
-            first,
-            self.noise,
-        )
+        rank = self.trainer.global_rank
+        sizes = self.block_size, self.batch_size, self.seed, rank, first, self.noise
+        blocks = TrainingBlocks(self.train_ids, *sizes)
+        if self._rehearsed is None:
+            return blocks
+        return MixedBlocks(blocks, TrainingBlocks(self._rehearsed.train_ids, *sizes), self.rehearsal)
 
     def val_dataloader(self) -> HeldOutBlocks:
         """Makes batches of the held-out text, every target once."""

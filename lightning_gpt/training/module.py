@@ -16,15 +16,18 @@ from torch.optim.lr_scheduler import LambdaLR
 from lightning_gpt import machine
 from lightning_gpt.errors import UserError
 from lightning_gpt.ladder import Network
-from lightning_gpt.model import load
+from lightning_gpt.model import TrainedGPT, load
 from lightning_gpt.model.checkpoint import must_hold
 from lightning_gpt.model.record import KEY, CorpusRecord, Origin, Record
+from lightning_gpt.model.transfer import must_be_alike, transfer
 from lightning_gpt.runs.resume import carry_over, must_be_the_optimizer, relocated
 from lightning_gpt.terminal import visible
 from lightning_gpt.text import IGNORE
 from lightning_gpt.text.blocks import batch_seed
+from lightning_gpt.text.mapped import token_counts
 from lightning_gpt.text.units import cross_entropy
 from lightning_gpt.tokens import Tokenizer
+from lightning_gpt.tokens.tokenizer import listed, token_ids
 from lightning_gpt.training.datamodule import CharDataModule
 from lightning_gpt.training.held_out import HeldOutLoss
 from lightning_gpt.training.optimizer import AdamW, OptimizerRecipe
@@ -50,6 +53,10 @@ class LanguageModel(LightningModule):
         optimizer: the recipe that makes its optimizer.
         schedule: the learning rate's course.
         compile: compile the network (needs a C++ compiler; worth its minute in long runs).
+        freeze_blocks: how many blocks, from the input on, keep the weights that they begin with.
+
+    Attributes:
+        source: a trained network whose weights the run begins with; to be set before the run.
     """
 
     def __init__(
@@ -58,17 +65,20 @@ class LanguageModel(LightningModule):
         optimizer: OptimizerRecipe | None = None,
         schedule: Schedule = Schedule(),
         compile: bool = False,
+        freeze_blocks: int = 0,
     ) -> None:
         super().__init__()
         self.make_network = network
         self.optimizer_recipe = optimizer or AdamW()
         self.schedule = schedule
         self.compile_network = compile
+        self.freeze_blocks = freeze_blocks
+        self.source: TrainedGPT | None = None
         self.net: Network | None = None
         self.record: Record | None = None  # of the network, which another text must fit
         self._configured = False
         self.held_out = HeldOutLoss()
-        self._earlier: tuple[Origin, ...] = ()  # provenance of the weights before the text of this run
+        self.provenance: tuple[Origin, ...] = ()  # of the weights, before the text of this run
         self._earlier_steps = 0  # how many of this run's steps were on earlier texts
 
     # ---------------------------------------------------------------------------------------------- the network
@@ -101,6 +111,8 @@ class LanguageModel(LightningModule):
         net = self.blueprint(*data.sizes)
         if fit and data.batch_size < net.n_member:
             raise UserError(f"data.batch_size must be at least n_member {net.n_member}, not {data.batch_size}")
+        if self.source is not None:
+            must_be_alike(self.source, net)
         if checkpoint is not None:
             Record.of(checkpoint, path).must_fit(self.record_of(net, data))
             must_hold(checkpoint, net, path)
@@ -123,9 +135,17 @@ class LanguageModel(LightningModule):
             UserError: sizes that do not go together.
         """
         try:
-            return self.make_network(vocab_size, block_size)
+            net = self.make_network(vocab_size, block_size)
         except ValueError as error:
             raise UserError(f"model.network: {error}") from error
+        self._freeze(net)
+        return net
+
+    def _freeze(self, net: Network) -> None:
+        try:
+            net.freeze(self.freeze_blocks)
+        except ValueError as error:
+            raise UserError(f"model.freeze_blocks: {error}") from error
 
     def record_of(self, net: Network, data: CharDataModule, steps: int = 0) -> Record:
         """Makes the record of a network after `steps` of this run, with the text that it is trained on."""
@@ -139,9 +159,9 @@ class LanguageModel(LightningModule):
             length.tokens,
             data.train_fraction,
         )
-        how = "fine-tuned" if self._earlier else "trained"
+        how = "fine-tuned" if self.provenance else "trained"
         here = Origin(how, tokens.corpus, tokens.sha256, steps - self._earlier_steps)
-        return Record(type(net).__name__, net.sizes, tokens.tokenizer, corpus, (*self._earlier, here))
+        return Record(type(net).__name__, net.sizes, tokens.tokenizer, corpus, (*self.provenance, here))
 
     def configure_model(self) -> None:
         """Makes the network; Lightning calls this when the data has been set up, and may call it again.
@@ -160,6 +180,8 @@ class LanguageModel(LightningModule):
         self._configured = True
         if self.net is None:
             self.net = self.make_checked(*self.data.sizes)
+            if self.source is not None:
+                self._begin_with(self.source, self.net)
             self.record = self.record_of(self.net, self.data)
         device = self.trainer.strategy.root_device.type
         self.held_out.token_lengths = torch.from_numpy(self.tokenizer.token_lengths)
@@ -171,6 +193,17 @@ class LanguageModel(LightningModule):
             # in place: torch.compile(net) would put _orig_mod. into every checkpoint key. With dropout drawn as without
             # compilation: on a CPU its generated random numbers cost more than the network
             self.net.compile(options={"fallback_random": True})
+
+    def _begin_with(self, source: TrainedGPT, net: Network) -> None:
+        """Copies a trained network's weights, and its provenance."""
+        must_be_alike(source, net)
+        transfer(source, net, self.tokenizer)
+        self.provenance = source.record.provenance
+        mine, theirs = token_ids(self.tokenizer), token_ids(source.tokenizer)
+        if added := [token for name, token in mine.items() if name not in theirs]:
+            counts = token_counts(self.data.tokens.ids, len(mine)).tolist()
+            new = {self.tokenizer.token_text(token): counts[token] for token in added}
+            self.print(f"new to the network: {len(added):,} {self.tokenizer.unit}s, {listed(new)}")
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (B, T) to logits (B, T, V)."""
@@ -301,7 +334,7 @@ class LanguageModel(LightningModule):
         Args:
             checkpoint_path: a .ckpt file of this project.
             map_location: the device for the weights; None: the CPU.
-            options: `optimizer`, `schedule` and `compile`, which a checkpoint does not hold.
+            options: `optimizer`, `schedule`, `compile` and `freeze_blocks`, which a checkpoint does not hold.
 
         Raises:
             UserError: no such file, not a checkpoint of this project, or damaged.
@@ -311,6 +344,8 @@ class LanguageModel(LightningModule):
         network: Callable[..., Network] = type(gpt.network)
         module = cls(partial(network, **sizes), **options)
         module.net, module.record = gpt.network, gpt.record
+        module._freeze(gpt.network)
+        module.provenance = gpt.record.provenance
         return module.train()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -335,7 +370,7 @@ class LanguageModel(LightningModule):
         if not same_text:
             before = saved.corpus.name if saved.corpus else "an unknown one"
             self.print(f"goes on with another text: {mine.corpus.name}, after {visible(before)}")
-        self._earlier = saved.provenance[:-1] if same_text else saved.provenance
+        self.provenance = saved.provenance[:-1] if same_text else saved.provenance
         here = saved.provenance[-1].steps if same_text and saved.provenance else 0
         self._earlier_steps = checkpoint["global_step"] - here
         groups = self.optimizer_recipe.build(self.net).param_groups
