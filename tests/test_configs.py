@@ -20,7 +20,8 @@ def prepared(*args):
 
 
 def parsed(config: Path, *more):
-    files = [config.with_name("gpu.yaml"), config] if config.stem == "cluster" else [config]
+    after_another = config.stem in ("cluster", "fine-tune")  # which say nothing of the network
+    files = [config.with_name("gpu.yaml"), config] if after_another else [config]
     return prepared(*(f"--config={f}" for f in files), *more)
 
 
