@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, Trainer
 
 from lightning_gpt.arguments.program import version
 from lightning_gpt.errors import UserError, collecting
+from lightning_gpt.launch import loggers
 from lightning_gpt.launch.checks import trainer_problems
 from lightning_gpt.launch.configuration import Configuration, Stage, quiet
 from lightning_gpt.launch.found import Found
@@ -44,7 +45,8 @@ class Prepared:
         datamodule: its text, prepared if it can be read; None if its options are wrong.
         model: its network; None as long as there are problems.
         trainer: its Trainer; None as long as there are problems.
-        has_folder: whether the run gets a folder that we make.
+        loggers: class_path and init_args of loggers that are to be added to the run's own.
+        has_folder: whether the run gets a folder.
     """
 
     configuration: Configuration
@@ -52,6 +54,7 @@ class Prepared:
     datamodule: CharDataModule | None = None
     model: LanguageModel | None = None
     trainer: Trainer | None = None
+    loggers: list[Any] = field(default_factory=list)
     has_folder: bool = False
 
     def made(self) -> tuple[LanguageModel, CharDataModule, Trainer]:
@@ -109,6 +112,7 @@ def _find_value_problems(prepared: Prepared) -> None:
     """Tries each part by itself, so that no fault hides another."""
     config, problems = prepared.configuration.config, prepared.problems
     problems += trainer_problems(config.trainer)
+    problems += loggers.lacking([one for one in as_list(config.trainer.logger) if not isinstance(one, bool)])
     if config.save_every_n_steps is not None and config.save_every_n_steps < 1:
         problems.append(f"--save_every_n_steps must be at least 1, not {config.save_every_n_steps}")
     with collecting(problems):
@@ -185,7 +189,11 @@ def _make(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: bool
     stage = configuration.stage
     assert data is not None
     try:
-        configuration.config_init = made = configuration.parser.instantiate(configuration.config)
+        config = configuration.config.clone()
+        prepared.loggers = [one for one in as_list(config.trainer.logger) if not isinstance(one, bool)]
+        if prepared.loggers:
+            config.trainer.logger = None  # they are made in the run's folder
+        configuration.config_init = made = configuration.parser.instantiate(config)
         with quiet("lightning.pytorch.utilities.rank_zero"):  # the run's card says what is used
             trainer = _trainer(prepared, callbacks, saves_nothing)
     except UserError:
@@ -211,7 +219,7 @@ def _trainer(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: b
     given = configuration.config_init.trainer
     fits = configuration.stage == "fit" and not saves_nothing
     saves = fits and given.logger is not False and given.enable_checkpointing is not False
-    prepared.has_folder = fits and given.logger in (None, True)
+    prepared.has_folder = fits and given.logger is not False
     bar = [] if saves_nothing else progress_bar(given.enable_progress_bar)
     own = [SafeCheckpoints(), *bar]
     if fits:
@@ -221,8 +229,7 @@ def _trainer(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: b
     options: dict[str, Any] = {"enable_progress_bar": bool(bar)}
     if not saves:
         options["enable_checkpointing"] = False
-    if prepared.has_folder or not fits:
-        options["logger"] = False  # a fit has its own when it has its folder
+    options["logger"] = False  # a fit has its own when it has its folder
     if not fits or given.logger is False:
         configuration.save_config_callback = None
     trainer = configuration.instantiate_trainer(callbacks=[*as_list(given.callbacks), *callbacks, *own], **options)

@@ -56,7 +56,7 @@ def fit(
     configuration = configure("fit", args, command=f"lightning_gpt.fit({', '.join(words)})")
     prepared = prepare(configuration, further)
     if not prepared.problems and not prepared.has_folder:
-        raise UserError("a run without TensorBoard's logger has no folder: leave trainer.logger, or take a Trainer")
+        raise UserError("a run without a logger has no folder: leave trainer.logger, or take a Trainer of your own")
     try:
         done = run(prepared)
     except Interrupted as stop:

@@ -11,6 +11,7 @@ import yaml
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.ladder.aliases import modernised, modernised_config
+from lightning_gpt.launch.loggers import spelled_out, typed_out
 from lightning_gpt.runs.config import read_config
 
 NETWORK = "model.network"
@@ -68,14 +69,18 @@ def renamed(args: list[str]) -> Iterator[str]:
 
 
 def written_out(args: list[str]) -> Iterator[str]:
-    """Yields a command line in which each recipe that LightningCLI could not read by itself is written out."""
+    """Yields a command line in which all that LightningCLI could not read by itself is written out."""
     words = iter(args)
     for word in words:
         name, equals, value = word.partition("=")
         if name in ("-c", "--config"):
             path = Path(value if equals else next(words, ""))
             recipe = read_recipe(path)
+            if isinstance(recipe.get("trainer"), Mapping) and "logger" in recipe["trainer"]:
+                recipe["trainer"] = {**recipe["trainer"], "logger": spelled_out(recipe["trainer"]["logger"])}
             yield f"--config={path if recipe == read_config(path) else yaml.safe_dump(recipe)}"
+        elif name == "--trainer.logger":
+            yield f"{name}={typed_out(value if equals else next(words, ''))}"
         else:
             yield word
 

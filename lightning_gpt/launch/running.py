@@ -17,6 +17,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning_gpt.arguments.program import program_name, tensorboard_name
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import locked
+from lightning_gpt.launch import loggers
 from lightning_gpt.launch.configuration import GO_ON_FROM, is_rank_zero, quiet
 from lightning_gpt.launch.preparation import Prepared
 from lightning_gpt.machine import out_of_memory
@@ -52,10 +53,11 @@ def run(prepared: Prepared) -> Run | None:
         # of values that torchmetrics has summed over all ranks before they are logged
         warnings.filterwarnings("ignore", r"It is recommended to use .*sync_dist=True")
         if prepared.has_folder:
-            trainer.logger = logger = _logger(prepared)
-            folder = Path(logger.log_dir)
+            own = _logger(prepared)
+            folder = Path(own.log_dir)
             if is_rank_zero() and not stack.enter_context(locked(folder)):
                 raise UserError(f"{folder} is being written to by another run: wait for it, or begin a new one")
+            trainer.loggers = [own, *loggers.make(prepared.loggers, folder, is_rank_zero())]
         stack.enter_context(_answer_for_ranks(configuration.checkpoint))
         seed_everything(config.seed_everything, workers=True, verbose=False)
         begin = getattr(trainer, stage)

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
+from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
@@ -15,6 +16,7 @@ from lightning_gpt.pictures import draw_attention
 from lightning_gpt.text.classes import character_class
 from lightning_gpt.text.lines import interesting_line
 from lightning_gpt.training.describe import hyperparameters
+from lightning_gpt.training.loggers import takes_picture, takes_text, write_numbers, write_picture
 from lightning_gpt.training.module import LanguageModel, in_fit
 
 # a metric's name to its place on the page: metrics of one chart share a group
@@ -65,7 +67,7 @@ class Board(TensorBoardLogger):
 class Page(Callback):
     """Fills the page: charts, baselines, hyperparameters with the best loss, graph, attention, embedding.
 
-    Needs a Board among the trainer's loggers; without one it does nothing.
+    Charts, graph and embedding need a Board among the trainer's loggers; the rest goes to any, see `loggers`.
     """
 
     MOST_POINTS = 10_000_000  # numbers of an embedding that is drawn: TensorBoard reads them as text, all at once
@@ -84,10 +86,16 @@ class Page(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes layout, hyperparameters and graph, once a process."""
+        assert isinstance(pl_module, LanguageModel)
+        if trainer.is_global_zero and trainer.global_step == 0:
+            write_numbers(trainer, self._baselines(pl_module))
+        if trainer.is_global_zero:
+            for logger in trainer.loggers:
+                if not isinstance(logger, Board):
+                    logger.log_hyperparams(hyperparameters(trainer, pl_module))
         writer = writer_of(trainer)
         if writer is None:
             return
-        assert isinstance(pl_module, LanguageModel)
         writer.add_custom_scalars(charts(pl_module.tokenizer.unit))
         # torch's own function for this opens another event file for the same run
         for summary in hparams(hyperparameters(trainer, pl_module), {BEST: 0.0}):  # type: ignore[no-untyped-call]
@@ -95,26 +103,20 @@ class Page(Callback):
         net = pl_module.blueprint(*pl_module.data.sizes)  # only its shape is drawn, and no random number is used up
         ids = torch.zeros(1, net.block_size, dtype=torch.long, device="meta")
         writer.add_graph(net.eval(), ids, use_strict_trace=False)
-        if trainer.global_step == 0:
-            self._draw_baselines(writer, pl_module, 0)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws baselines beside the loss, the best loss so far, and each head's attention."""
-        writer = writer_of(trainer)
-        if writer is None or not in_fit(trainer):
+        if not trainer.loggers or not trainer.is_global_zero or not in_fit(trainer):
             return
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
-        step = max(trainer.global_step - 1, 0)
-        self._draw_baselines(writer, pl_module, step)
         self._best = min(self._best, float(trainer.callback_metrics["val/loss"]))
-        writer.add_scalar(BEST, self._best, step)
+        write_numbers(trainer, {**self._baselines(pl_module), BEST: self._best})
         ids = self._line(pl_module)
         labels = [pl_module.tokenizer.token_text(token) for token in ids.tolist()]
         for block, maps in enumerate(attention_maps(pl_module.net, ids).cpu().numpy(), start=1):
             for head in range(len(maps)):
                 picture = draw_attention(maps[head : head + 1], labels, f"block {block}, head {head + 1}", cell=12)
-                tag = f"{MAPS}/block_{block}_head_{head + 1}"
-                writer.add_image(tag, np.asarray(picture), step, dataformats="HWC")
+                write_picture(trainer, f"{MAPS}/block_{block}_head_{head + 1}", picture)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the tokens' embedding, as points."""
@@ -134,9 +136,8 @@ class Page(Callback):
             global_step=trainer.global_step,
         )
 
-    def _draw_baselines(self, writer: SummaryWriter, module: LanguageModel, step: int) -> None:
-        for name, loss in module.data.baselines().items():
-            writer.add_scalar(f"loss/{name}", loss, step)
+    def _baselines(self, module: LanguageModel) -> dict[str, float]:
+        return {f"loss/{name}": loss for name, loss in module.data.baselines().items()}
 
     def _line(self, module: LanguageModel) -> torch.Tensor:
         """Finds ids (T,) of the first held-out line that is long enough to be of interest, or the beginning."""
@@ -151,10 +152,14 @@ def writer_of(trainer: Trainer) -> SummaryWriter | None:
     return boards[0].experiment if boards and trainer.is_global_zero else None
 
 
-def write_text(trainer: Trainer, tag: str, text: str) -> None:
-    """Writes text under a tag of the page, at the last step done, counted from 0 as Lightning counts."""
-    if (writer := writer_of(trainer)) is not None:
-        writer.add_text(tag, as_markdown(text), max(trainer.global_step - 1, 0))
+@takes_text.register
+def _(logger: Board, tag: str, text: str, step: int) -> None:
+    logger.experiment.add_text(tag, as_markdown(text), step)
+
+
+@takes_picture.register
+def _(logger: Board, tag: str, picture: Image.Image, step: int) -> None:
+    logger.experiment.add_image(tag, np.asarray(picture), step, dataformats="HWC")
 
 
 def as_markdown(text: str) -> str:

@@ -10,8 +10,8 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 
 from lightning_gpt import machine
 from lightning_gpt.terminal import HEAD, row, styled
-from lightning_gpt.training.board import write_text
 from lightning_gpt.training.describe import card, flops_per_token, provenance
+from lightning_gpt.training.loggers import write_text
 from lightning_gpt.training.module import LanguageModel, in_fit
 
 

@@ -7,7 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning_gpt.model import Sampling, TrainedGPT
 from lightning_gpt.terminal import styled, visible
 from lightning_gpt.text.overlap import OverlapIndex, training_index
-from lightning_gpt.training.board import write_text, writer_of
+from lightning_gpt.training.loggers import write_numbers, write_text
 from lightning_gpt.training.module import LanguageModel, in_fit
 
 
@@ -62,15 +62,13 @@ class SampleText(Callback):
         self._log_novelty(trainer, pl_module, written)
 
     def _log_novelty(self, trainer: Trainer, module: LanguageModel, written: list[str]) -> None:
-        writer = writer_of(trainer)
-        if writer is None:
+        if not trainer.loggers:
             return
         if self._index is None:
             self._index = training_index(module.data.tokens)
         if self._index is None:
             return
         overlaps = [self._index.of(sample) for sample in written]
-        step = max(trainer.global_step - 1, 0)
-        writer.add_scalar("novelty/longest_copied", max(overlap.longest for overlap in overlaps), step)
-        # a plain mean, for the texts are of one length
-        writer.add_scalar("novelty/share_copied", sum(overlap.share for overlap in overlaps) / len(overlaps), step)
+        longest = max(overlap.longest for overlap in overlaps)
+        share = sum(overlap.share for overlap in overlaps) / len(overlaps)  # a plain mean, for they are of one length
+        write_numbers(trainer, {"novelty/longest_copied": longest, "novelty/share_copied": share})
