@@ -18,7 +18,7 @@ from lightning_gpt.machine import best_precision, keep_freed_memory, on_gpu
 from lightning_gpt.model import Record
 from lightning_gpt.runs.result import Result
 from lightning_gpt.runs.resume import goes_on_in, must_be_the_text, steps_done
-from lightning_gpt.text import HeldOutBlocks, find_corpus
+from lightning_gpt.text import HeldOutBlocks
 from lightning_gpt.training import (
     CharDataModule,
     LanguageModel,
@@ -146,7 +146,7 @@ def _datamodule(configuration: Configuration) -> CharDataModule:
         return data
     assert configuration.saved is not None and configuration.checkpoint is not None
     then = Record.of(configuration.saved, configuration.checkpoint).corpus
-    corpus = find_corpus(data.corpus, data.data_dir, data.offline_corpus)
+    corpus = data.find_corpus()
     # before a byte of it is prepared: whoever sent the folder may have named any file of this machine
     must_be_the_text(corpus.name, then.sha256 if then else "", corpus.sha256(), "name a text by --data.corpus")
     return data
@@ -216,7 +216,7 @@ def _must_go_on_with_the_same_text(configuration: Configuration, data: CharDataM
     if configuration.saved is None or configuration.config.resume == "never":
         return
     then = Record.of(configuration.saved, configuration.checkpoint or "").corpus
-    must_be_the_text(data.corpus, then.sha256 if then else "", data.tokens.sha256, "--resume never to begin anew")
+    must_be_the_text(data.source, then.sha256 if then else "", data.tokens.sha256, "--resume never to begin anew")
 
 
 def _must_have_all_processes(trainer: Trainer) -> None:

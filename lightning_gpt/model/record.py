@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,7 +33,11 @@ class CorpusRecord:
         characters: of the whole text.
         bytes: of its UTF-8, as it was read; None: not known (format 1).
         tokens: that these are.
-        train_fraction: the first part of its characters, which was trained on; None: not known (format 1).
+        train_fraction: the share of its characters, from the first on, that was to be trained on; None: not known
+            (format 1).
+        split: where that part ends, "characters" or "files"; see `text.split`.
+        encoding: of its files, by the name that was given; None: UTF-8.
+        endings: of the files that are read, if it is a folder.
     """
 
     name: str
@@ -42,6 +47,9 @@ class CorpusRecord:
     bytes: int | None
     tokens: int
     train_fraction: float | None
+    split: str = "characters"  # these are younger than format 2: without them it was so
+    encoding: str | None = None
+    endings: str = ".txt"
 
 
 @dataclass(frozen=True)
@@ -150,10 +158,10 @@ class Record:
                 f"the checkpoint's tokenizer is {mine.kind}, not {theirs.kind}: --data.tokenizer {mine.kind}"
             )
         if mine != theirs:
-            names = [record.corpus.name if record.corpus else "another text" for record in (self, other)]
+            names = [record.corpus.source if record.corpus else "another text" for record in (self, other)]
             raise UserError(
                 f"the checkpoint knows {len(mine)} {mine.unit}s of {names[0]}, not the {len(theirs)} of {names[1]}: "
-                f"use its own, --data.corpus {names[0]}, or train anew"
+                f"use its own, --data.corpus {shlex.quote(names[0])}, or train anew"
             )
 
     def build(self, weights: Mapping[str, torch.Tensor]) -> Network:
@@ -232,6 +240,9 @@ OF_A_CORPUS: dict[str, Check] = {
     "bytes": or_none(is_count),
     "tokens": is_count,
     "train_fraction": or_none(is_share),
+    "split": lambda value: value in ("characters", "files"),
+    "encoding": or_none(is_text),
+    "endings": is_text,
 }
 OF_AN_ORIGIN: dict[str, Check] = {
     "how": lambda value: is_text(value) and value in Origin.HOW,
@@ -249,7 +260,8 @@ def checked(cls: type[T], plain: Any, checks: Mapping[str, Check]) -> T:
     """
     if not isinstance(plain, dict):
         raise ValueError(f"no {cls.__name__}")
-    for name, check in checks.items():
-        if not check(plain[name]):
+    given = {name: plain[name] for name in checks if name in plain or not hasattr(cls, name)}  # a default's attribute
+    for name, value in given.items():
+        if not checks[name](value):
             raise ValueError(f"{name} of a {cls.__name__} can't be true")
-    return cls(**{name: plain[name] for name in checks})
+    return cls(**given)
