@@ -34,7 +34,10 @@ def here(shell, monkeypatch):
     [
         (["--data.corpus=none.txt"], "neither a file, nor a folder, nor one of tinyshakespeare, python-docs"),
         (["--data.corpus=empty.txt"], "empty.txt is empty"),
-        (["--data.corpus=latin.txt"], "byte 0xe9 at offset 3; it is probably cp1252 (Windows, Western Europe): read it with --data.encoding"),
+        (
+            ["--data.corpus=latin.txt"],
+            "byte 0xe9 at offset 3; it is probably cp1252 (Windows, Western Europe): read it with --data.encoding",
+        ),
         (["--data.corpus=short.txt"], "too short"),
         (["--data.block_size=2000"], "too short: its held-out part"),
         (["--data.block_size=0"], "data.block_size must be at least 1"),

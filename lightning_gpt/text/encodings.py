@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 HEAD = 4096  # bytes in which marks and NULs are looked for
 SAMPLE = 1 << 16  # bytes that a detector is given at most
+ENOUGH = 64  # bytes that could be UTF-16 by accident no more
 MOST_NAMED = 3
 
 # what people's texts are in, and in words; the first of several that would read a text alike is named
@@ -53,6 +54,7 @@ RARE = {
     "mac_roman": "old Mac, Western Europe",
     "cp037": "IBM mainframe",
 }
+NOT_OF_FILES = ("idna", "punycode", "undefined")
 BY_MARK = {  # the longer marks first
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
@@ -70,15 +72,19 @@ def checked_encoding(name: str | None) -> str | None:
         return None
     try:
         b" ".decode(name)
-    except UnicodeError:
+    except UnicodeDecodeError:
         pass  # one that a single byte is too little for
     except (LookupError, ValueError) as error:
-        raise UserError(
-            f"data.encoding: Python knows no text encoding {name!r}; "
-            f"{did_you_mean(name, [*USUAL, *RARE], 'there are cp1252, utf-16, gb18030 and many more')}"
-        ) from error
+        raise _unknown(name) from error
     found = codecs.lookup(name).name
+    if found in NOT_OF_FILES:
+        raise _unknown(name)
     return None if found in ("utf-8", "utf-8-sig") else found
+
+
+def _unknown(name: str) -> UserError:
+    remedy = did_you_mean(name, [*USUAL, *RARE], "there are cp1252, utf-16, gb18030 and many more")
+    return UserError(f"data.encoding: Python knows no encoding of text files {name[:40]!r}; {remedy}")
 
 
 def marked_encoding(head: bytes) -> str | None:
@@ -117,16 +123,20 @@ def likely_encodings(sample: bytes) -> list[str]:
     """
     from charset_normalizer import from_bytes
 
-    def matches(data: bytes, names: Sequence[str]) -> Iterable["CharsetMatch"]:
-        return from_bytes(data, steps=10, chunk_size=1024, cp_isolation=list(names), enable_fallback=False)
+    def matches(data: bytes, names: Sequence[str], oddest: float) -> Iterable["CharsetMatch"]:
+        return from_bytes(
+            data, steps=10, chunk_size=1024, threshold=oddest, cp_isolation=list(names), enable_fallback=False
+        )
 
     sample = sample[:SAMPLE]
-    if wide := [match.encoding for match in matches(sample, ("utf_16_le", "utf_16_be"))]:
-        return wide
     lines = b"".join(line for line in sample.splitlines(keepends=True) if not line.isascii())
+    if not lines:
+        return []
+    if len(sample) >= ENOUGH and (wide := [m.encoding for m in matches(sample, ("utf_16_le", "utf_16_be"), 0.2)]):
+        return wide
     names = [*USUAL, *RARE]
     scores: dict[str, float] = {}
-    for match in matches(lines, names):
+    for match in matches(lines, names, 0.3):
         alike = {match.encoding, *match.could_be_from_charset}
         name = next(name for name in names if name in alike)
         score = match.chaos - match.coherence / 2 + oddness(str(match)) + (0.06 if name in RARE else 0.0)

@@ -62,7 +62,7 @@ def checked_endings(endings: str) -> tuple[str, ...]:
     """
     found = [ending.strip().lower() for ending in endings.split(",")]
     if not all(ending.strip(".") and not set(ending) & set("/\\*\0") for ending in found):
-        raise UserError(f"data.endings takes the endings of files in folders, as .txt,.md, not {endings!r}")
+        raise UserError(f"data.endings takes the endings of files in folders, as .txt,.md, not {endings[:40]!r}")
     return tuple(ending if ending.startswith(".") else f".{ending}" for ending in found)
 
 
