@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lightning_gpt.errors import UserError
+from lightning_gpt.terminal import visible
 from lightning_gpt.text.download import OutOfReach, download
 from lightning_gpt.text.encodings import checked_encoding
 from lightning_gpt.text.paths import Found, Named, checked_endings, find_files, must_be_a_file, written
@@ -138,7 +139,8 @@ def _of_files(found: Found, named: str, encoding: str | None) -> Corpus:
         raise _unreadable(error, named) from error
     if not any(part.size for part in parts):
         raise UserError(f"{named} is empty: there is nothing to learn from")
-    name = found.name.encode("utf-8", "backslashreplace").decode()  # a file's name need not be text
+    # the name of a file may hold anything: half characters, escapes, line breaks
+    name = visible(found.name.encode("utf-8", "backslashreplace").decode()).replace("\n", "□")
     return Corpus(name, parts, encoding, (str(found),) if len(parts) > 1 or found.left_out else ())
 
 

@@ -192,3 +192,5 @@ def test_names(here):
     name = os.fsdecode(b"caf\xe9.txt")
     Path(name).write_text("text")
     assert find_corpus(name).name == r"caf\udce9.txt"  # what is shown and saved is text, whatever a file is called
+    put(here, "a\n\x1b[31m.txt")
+    assert find_corpus("a\n\x1b[31m.txt").name == "a□□[31m.txt"
