@@ -42,8 +42,9 @@ def warnings_of(found: Mapping[str, int], encoding: str | None) -> tuple[str, ..
         upper = max(controls) >= "U+0080"
         remedy = "; letters of Windows-1252 look so in Latin-1: --data.encoding cp1252" if upper else ""
         warnings.append(f"it has {sum(controls.values()):,} control characters ({names}){remedy}")
-    if ALSO_UTF8 in found:
-        warnings.append(f"it was read as {encoding}, and all of it would be UTF-8: leave --data.encoding out?")
+    if files := found.get(ALSO_UTF8):
+        which = "it was" if files == 1 else f"{files:,} files were"
+        warnings.append(f"{which} read as {encoding}, but could be read as UTF-8, too: leave --data.encoding out?")
     return tuple(warnings)
 
 
@@ -75,20 +76,23 @@ class DecodedText:
             UserError: a file of another encoding or format, with the offset of the fault; or no text at all.
         """
         lengths, size, found = [], 0, Counter[str]()
+        known = bool(self.lengths)  # then nothing is counted again
         for number, part in enumerate(self._corpus.parts, start=1):
             characters, last = 0, "\n"
-            for piece in self._decoded(part.name, part.chunks(), found):
+            for piece in self._decoded(part.name, part.chunks(), None if known else found):
                 characters += len(piece)
                 last = piece[-1:] or last
                 yield piece
-                size += len(piece) if piece.isascii() else len(piece.encode())
+                if not known:
+                    size += len(piece) if piece.isascii() else len(piece.encode())
             if number < len(self._corpus.parts) and part.size and (last != "\n" or not characters):
                 yield "\n"  # a file without one must not run into the next
                 characters, size = characters + 1, size + 1
             lengths.append(characters)
         if not sum(lengths):
             raise UserError(f"the corpus {self._corpus.name} is empty: there is nothing to learn from")
-        self.lengths, self.bytes, self.found = tuple(lengths), size, dict(+found)
+        if not known:
+            self.lengths, self.bytes, self.found = tuple(lengths), size, dict(+found)
 
     def between(self, start: int, end: int) -> Iterator[str]:
         """Yields the characters from number `start` up to `end`."""
@@ -100,8 +104,31 @@ class DecodedText:
                 yield piece[max(start - place, 0) : end - place]
             place += len(piece)
 
-    def _decoded(self, name: str, chunks: Iterator[bytes], found: Counter[str]) -> Iterator[str]:
-        """Yields the text of one file; counts in `found` what is to be said of it."""
+    def _decoded(self, name: str, chunks: Iterator[bytes], found: Counter[str] | None) -> Iterator[str]:
+        """Yields the text of one file; counts what is to be said of it, if that is not known."""
+        lines = io.IncrementalNewlineDecoder(None, translate=True)
+        utf8 = _MayBeUTF8(found is not None and self._corpus.encoding is not None)
+        begun = marked = False
+        for chunk, text in self._strictly(name, chunks):
+            if text and not begun:  # the mark's bytes may come in several pieces
+                begun, marked = True, text.startswith("\ufeff")
+                text = text.removeprefix("\ufeff")
+            self._bar.update(len(chunk))
+            utf8.feed(chunk)
+            text = lines.decode(text, final=not chunk)
+            if found is not None and CONTROL.search(text):
+                found.update(f"U+{ord(character):04X}" for character in CONTROL.findall(text))
+            yield text
+        if found is not None:
+            ends = [lines.newlines] if isinstance(lines.newlines, str) else lines.newlines or ()
+            found.update({"marked": marked, "line ends": bool(set(ends) - {"\n"}), ALSO_UTF8: utf8.is_so})
+
+    def _strictly(self, name: str, chunks: Iterator[bytes]) -> Iterator[tuple[bytes, str]]:
+        """Yields the chunks of one file, each with the text that is complete by then, and an empty one at the end.
+
+        Raises:
+            UserError: it is of another encoding, or no text.
+        """
         encoding = self._corpus.encoding
         first = list(_beginning(chunks))
         head = b"".join(first)
@@ -110,39 +137,40 @@ class DecodedText:
         if encoding is None and (marked := encodings.marked_encoding(head)):
             raise UserError(f"{name} is not UTF-8 text: it is {marked}, so read it with --data.encoding {marked}")
         decoder = codecs.getincrementaldecoder(encoding or "utf-8")()
-        also = None if encoding is None else codecs.getincrementaldecoder("utf-8")()
-        lines = io.IncrementalNewlineDecoder(None, translate=True)
-        offset, begun, plain = 0, False, True
+        offset = 0
         for chunk in chain(first, chunks, [b""]):
             pending = len(decoder.getstate()[0])
             try:
-                text = decoder.decode(chunk, final=not chunk)
+                yield chunk, decoder.decode(chunk, final=not chunk)
             except UnicodeError as error:
                 # a codec that does not say where calls the whole chunk wrong
                 data, start = (error.object, error.start) if isinstance(error, UnicodeDecodeError) else (chunk, 0)
                 where = f"byte 0x{data[start]:02x} at offset {offset - pending + start}" if data else str(error)
-                data += next(chunks, b"")
-                remedy = _remedy(head, data, start, encoding)
+                remedy = _remedy(head, data + next(chunks, b""), start, encoding)
                 raise UserError(f"{name} is not {(encoding or 'utf-8').upper()} text: {where}; {remedy}") from None
-            if also is not None:
-                plain = plain and chunk.isascii()
-                try:
-                    also.decode(chunk, final=not chunk)
-                except UnicodeDecodeError:
-                    also = None
-            if text and not begun:  # the mark's bytes may come in several pieces
-                begun = True
-                found["marked"] += text.startswith("\ufeff")
-                text = text.removeprefix("\ufeff")
             offset += len(chunk)
-            self._bar.update(len(chunk))
-            text = lines.decode(text, final=not chunk)
-            if CONTROL.search(text):
-                found.update(f"U+{ord(character):04X}" for character in CONTROL.findall(text))
-            yield text
-        ends = [lines.newlines] if isinstance(lines.newlines, str) else lines.newlines or ()
-        found["line ends"] += bool(set(ends) - {"\n"})
-        found[ALSO_UTF8] += also is not None and not plain
+
+
+class _MayBeUTF8:
+    """Finds out whether bytes are UTF-8 with more in it than ASCII; gives up at the first that is not."""
+
+    def __init__(self, wanted: bool) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")() if wanted else None
+        self._plain = True
+
+    def feed(self, chunk: bytes) -> None:
+        """Takes some more bytes; none are the end."""
+        if self._decoder is not None:
+            self._plain = self._plain and chunk.isascii()
+            try:
+                self._decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError:
+                self._decoder = None
+
+    @property
+    def is_so(self) -> bool:
+        """The answer, after the end."""
+        return self._decoder is not None and not self._plain
 
 
 def _beginning(chunks: Iterator[bytes]) -> Iterator[bytes]:

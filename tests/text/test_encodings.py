@@ -161,7 +161,7 @@ def test_files_of_a_folder_are_joined_as_text_not_as_bytes(tmp_path):
 
 def test_the_wrong_encoding_of_utf8_is_warned_of_or_refused_with_the_right_one(tmp_path):
     tokens = prepared(tmp_path, FRENCH.encode(), "latin-1")
-    assert any("all of it would be UTF-8" in warning for warning in tokens.warnings)
+    assert any("could be read as UTF-8, too" in warning for warning in tokens.warnings)
     with pytest.raises(UserError, match=r"it is UTF-8, so leave --data.encoding out"):
         prepared(tmp_path, FRENCH.encode(), "shift_jis")
     assert not prepared(tmp_path, b"plain", "cp1252").warnings
