@@ -47,7 +47,7 @@ class CorpusRecord:
     bytes: int | None
     tokens: int
     train_fraction: float | None
-    split: str = "characters"  # these are younger than format 2: without them it was so
+    split: str = "characters"
     encoding: str | None = None
     endings: str = ".txt"
 
@@ -133,7 +133,7 @@ class Record:
             network,
             sizes,
             of_plain(plain["tokenizer"]),
-            None if corpus is None else checked(CorpusRecord, corpus, OF_A_CORPUS),
+            None if corpus is None else checked(CorpusRecord, {**YOUNGER, **corpus}, OF_A_CORPUS),
             tuple(checked(Origin, origin, OF_AN_ORIGIN) for origin in provenance),
         )
 
@@ -158,10 +158,11 @@ class Record:
                 f"the checkpoint's tokenizer is {mine.kind}, not {theirs.kind}: --data.tokenizer {mine.kind}"
             )
         if mine != theirs:
-            names = [record.corpus.source if record.corpus else "another text" for record in (self, other)]
+            names = [record.corpus.name if record.corpus else "another text" for record in (self, other)]
+            source = self.corpus.source if self.corpus else names[0]
             raise UserError(
                 f"the checkpoint knows {len(mine)} {mine.unit}s of {names[0]}, not the {len(theirs)} of {names[1]}: "
-                f"use its own, --data.corpus {shlex.quote(names[0])}, or train anew"
+                f"use its own, --data.corpus {shlex.quote(source)}, or train anew"
             )
 
     def build(self, weights: Mapping[str, torch.Tensor]) -> Network:
@@ -244,6 +245,8 @@ OF_A_CORPUS: dict[str, Check] = {
     "encoding": or_none(is_text),
     "endings": is_text,
 }
+# than the format: what a corpus has where a checkpoint does not say
+YOUNGER = {"split": "characters", "encoding": None, "endings": ".txt"}
 OF_AN_ORIGIN: dict[str, Check] = {
     "how": lambda value: is_text(value) and value in Origin.HOW,
     "corpus": or_none(is_text),
@@ -260,8 +263,7 @@ def checked(cls: type[T], plain: Any, checks: Mapping[str, Check]) -> T:
     """
     if not isinstance(plain, dict):
         raise ValueError(f"no {cls.__name__}")
-    given = {name: plain[name] for name in checks if name in plain or not hasattr(cls, name)}  # a default's attribute
-    for name, value in given.items():
-        if not checks[name](value):
+    for name, check in checks.items():
+        if not check(plain[name]):
             raise ValueError(f"{name} of a {cls.__name__} can't be true")
-    return cls(**given)
+    return cls(**{name: plain[name] for name in checks})

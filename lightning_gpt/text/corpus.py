@@ -36,6 +36,17 @@ SOURCES = {
 EMBEDDED = "python-docs"
 
 
+def _python_docs() -> Iterator[bytes]:
+    """Yields the language reference that every CPython carries for its `help()`, topics in sorted order."""
+    from pydoc_data.topics import topics
+
+    yield "\n\n".join(topics[name] for name in sorted(topics)).encode()
+
+
+# corpora that are made here, by name
+MADE: dict[str, Callable[[], Iterator[bytes]]] = {EMBEDDED: _python_docs}
+
+
 @dataclass(frozen=True)
 class Part:
     """A file of a corpus.
@@ -99,7 +110,7 @@ def find_corpus(
     endings: str = ENDINGS,
     encoding: str | None = None,
 ) -> Corpus:
-    """Finds a corpus: by a source's name, by "python-docs", or by paths to text files and folders.
+    """Finds a corpus: by a source's name, by one of MADE, or by paths to text files and folders.
 
     A source is looked for in `data_dir`, then in the mirror that LIGHTNING_GPT_MIRROR names (a folder or a base
     URL), then at its own address; what was found elsewhere is copied into `data_dir`.
@@ -116,10 +127,10 @@ def find_corpus(
     """
     ends, encoding = checked_endings(endings), checked_encoding(encoding)
     name = written(corpus)
-    if name == EMBEDDED:
-        return Corpus(EMBEDDED, (Part(EMBEDDED, sum(map(len, _python_docs())), _python_docs),))
+    if made := MADE.get(name):
+        return Corpus(name, (Part(name, sum(map(len, made())), made),))
     if name not in SOURCES:
-        return _of_files(find_files(corpus, ends, [*SOURCES, EMBEDDED]), name, encoding)
+        return _of_files(find_files(corpus, ends, [*SOURCES, *MADE]), name, encoding)
     try:
         return Corpus(name, (_part(_fetched(name, SOURCES[name], Path(data_dir))),))
     except OutOfReach as error:
@@ -158,13 +169,6 @@ def _part(path: Path) -> Part:
 
 def _unreadable(error: OSError, path: str) -> UserError:
     return UserError(f"can't read {error.filename or path}: {error.strerror or error}")
-
-
-def _python_docs() -> Iterator[bytes]:
-    """Yields the language reference that every CPython carries for its `help()`, topics in sorted order."""
-    from pydoc_data.topics import topics
-
-    yield "\n\n".join(topics[name] for name in sorted(topics)).encode()
 
 
 def _fetched(name: str, source: Source, data_dir: Path) -> Path:

@@ -3,6 +3,7 @@
 What is no text is left out of folders, and counted: hidden files and folders, other endings, files met before.
 """
 
+import errno
 import glob
 import stat
 from collections import Counter
@@ -17,6 +18,7 @@ from lightning_gpt.errors import UserError
 Named = str | Sequence[str]
 LONGEST = 4096  # characters: a checkpoint's record holds no longer name
 LONGEST_NAME = 80  # characters
+MOST_COMMAS = 15  # in a path
 LEFT_BEHIND = ("__MACOSX",)  # folders that unpacking leaves; a hidden one, as .ipynb_checkpoints, is no text anyway
 KINDS = {
     stat.S_ISSOCK: "a socket",
@@ -61,7 +63,7 @@ def checked_endings(endings: str) -> tuple[str, ...]:
         UserError: one is no ending of a file's name.
     """
     found = [ending.strip().lower() for ending in endings.split(",")]
-    if not all(ending.strip(".") and not set(ending) & set("/\\*\0") for ending in found):
+    if not all(ending.strip(".") and ending.isprintable() and not set(ending) & set("/\\*") for ending in found):
         raise UserError(f"data.endings takes the endings of files in folders, as .txt,.md, not {endings[:40]!r}")
     return tuple(ending if ending.startswith(".") else f".{ending}" for ending in found)
 
@@ -86,8 +88,8 @@ def find_files(named: Named, endings: Sequence[str], names: Sequence[str] = ()) 
     try:
         items = list(_items(named))
         matches = [_matches(item, names) for item in items]
-        names = [paths[0].resolve().name if _there(item) else item for item, paths in zip(items, matches, strict=True)]
-        name = names[0] if len(names) == 1 else ",".join(Path(name).name for name in names)
+        said = [paths[0].resolve().name if _there(item) else item for item, paths in zip(items, matches, strict=True)]
+        name = said[0] if len(said) == 1 else ",".join(Path(item).name for item in said)
         if len(name) > LONGEST_NAME:
             name = f"{name[:LONGEST_NAME]}…"
         walk = _Walk(Found(name), endings)
@@ -126,7 +128,8 @@ def _items(named: Named) -> Iterator[str]:
         return
     words = named.split(",")
     while words:
-        end = next((end for end in range(len(words), 1, -1) if _there(",".join(words[:end]))), 1)
+        longest = min(len(words), MOST_COMMAS + 1)
+        end = next((end for end in range(longest, 1, -1) if _there(",".join(words[:end]))), 1)
         yield ",".join(words[:end])
         words = words[end:]
 
@@ -149,7 +152,7 @@ def _matches(item: str, names: Sequence[str]) -> list[Path]:
     if item.strip() in names:
         raise UserError(f"{item.strip()} is a text by itself, not one of several: name its file instead")
     one_of = f", nor one of {', '.join(names)}" if names else ""
-    raise UserError(f"no corpus {item!r}: it is neither a file, nor a folder{one_of}")
+    raise UserError(f"no corpus {item[:LONGEST_NAME]!r}: it is neither a file, nor a folder{one_of}")
 
 
 def _path(name: str) -> Path:
@@ -160,9 +163,14 @@ def _path(name: str) -> Path:
 
 
 def _there(name: str) -> bool:
-    with suppress(ValueError):  # a NUL
+    try:
         return _path(name).exists()
-    return False
+    except ValueError:  # a NUL
+        return False
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # several, maybe
+            return False
+        raise
 
 
 def _is_no_text(name: str) -> bool:

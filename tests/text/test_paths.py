@@ -56,7 +56,7 @@ def test_other_endings_by_option(here):
     assert read(".", endings="md, .text")[0] == ["<b.md>", "<c.TEXT>"]
     with pytest.raises(UserError, match=r"no .html or .htm file in the folder \., but 1 of .txt: --data.endings .txt"):
         read(".", endings=".html,.htm")
-    for endings in ("", ",", ".txt,", "a/b", "*.txt", "."):
+    for endings in ("", ",", ".txt,", "a/b", "*.txt", ".", "\udcff", "a\0"):
         with pytest.raises(UserError, match=r"data.endings takes the endings of files"):
             read(".", endings=endings)
 
@@ -123,7 +123,7 @@ def test_a_name_that_holds_a_comma_or_a_star_is_a_name(here):
         ("", "has no name"), ([], "has no name"), (" ", "has no name"), ("a.txt,", "no corpus ''"),
         ("a.txt,none.txt", "no corpus 'none.txt': it is neither a file, nor a folder"), ("\udcff", "no corpus"),
         ("*.md", r"no file matches '\*.md'"), ("a.txt,tinyshakespeare", "tinyshakespeare is a text by itself"),
-        ("a\0b", "no corpus"), ("x" * 5000, "too long a name"), ("x" * 300, "can't read x.*: File name too long"),
+        ("a\0b", "no corpus"), ("x" * 5000, "too long a name"), ("x" * 300, "no corpus 'x"),
         ("~nobody", "no corpus"),
         (["a.txt"] * 1000, "too long a name"), ("empty", "no .txt file in the folder empty"),
         ("hidden", r"no .txt file in the folder hidden \(reads 0 files, leaves out 1 \(hidden 1\)\)"),
@@ -135,6 +135,14 @@ def test_what_names_nothing_is_refused_in_a_line(here, named, says):
     with pytest.raises(UserError, match=says) as refused:
         find_corpus(named)
     assert "\n" not in str(refused.value) and len(str(refused.value)) < 500
+
+
+def test_a_list_may_be_longer_than_a_name_can_be(here):
+    names = [f"{number}.txt" for number in range(500)]
+    put(here, *names)
+    assert len(find_corpus(",".join(names)).parts) == 500
+    with pytest.raises(UserError, match="no corpus ''"):
+        find_corpus("," * 4000)
 
 
 def test_what_is_no_file_is_called_what_it_is(here):
