@@ -34,7 +34,10 @@ def here(shell, monkeypatch):
     [
         (["--data.corpus=none.txt"], "neither a file, nor a folder, nor one of tinyshakespeare, python-docs"),
         (["--data.corpus=empty.txt"], "empty.txt is empty"),
-        (["--data.corpus=latin.txt"], "byte 0xe9 at offset 3; save it as UTF-8"),
+        (
+            ["--data.corpus=latin.txt"],
+            "byte 0xe9 at offset 3; it is probably cp1252 (Windows, Western Europe): read it with --data.encoding",
+        ),
         (["--data.corpus=short.txt"], "too short"),
         (["--data.block_size=2000"], "too short: its held-out part"),
         (["--data.block_size=0"], "data.block_size must be at least 1"),
@@ -203,7 +206,7 @@ def test_another_network_or_vocabulary_than_the_checkpoints(trained, here, capsy
     )
     (here / "other.txt").write_text("0123456789\n" * 300)
     says = refused(capsys, "validate", f"--ckpt_path={trained.best}", "--data.corpus=other.txt")
-    assert "use its own, --data.corpus text.txt" in says
+    assert "the text has 10 characters that are not among the 35 of the checkpoint" in says
 
 
 def test_an_unknown_character_in_the_prompt(trained, capsys):

@@ -120,8 +120,9 @@ def test_a_checkpoint_is_self_contained(trained):
     assert record["tokenizer"] == {"kind": "characters", "characters": "".join(sorted(set(TEXT)))}
     length = {"characters": len(TEXT), "bytes": len(TEXT), "tokens": len(TEXT)}
     sha256 = hashlib.sha256(TEXT.encode()).hexdigest()
-    source = {"name": "text.txt", "source": "text.txt", "sha256": sha256, "train_fraction": 0.9}
-    assert record["corpus"] == {**source, **length}
+    source = {"name": "text.txt", "source": "text.txt", "sha256": sha256}
+    as_read = {"train_fraction": 0.9, "split": "characters", "encoding": None, "endings": ".txt"}
+    assert record["corpus"] == {**source, **length, **as_read}
     step = contents["global_step"]
     assert record["provenance"] == [{"how": "trained", "corpus": "text.txt", "sha256": sha256, "steps": step}]
     assert not any("_orig_mod" in name for name in contents["state_dict"])

@@ -98,7 +98,7 @@ def test_a_rung_imports_lower_rungs_only(page):
         ("import lightning_gpt", ["torch", "lightning"]),
         ("import lightning_gpt.cli", ["torch", "lightning", "jsonargparse"]),
         ("import lightning_gpt; lightning_gpt.load", ["lightning", "matplotlib"]),
-        ("import lightning_gpt.commands.generate", ["lightning", "matplotlib"]),
+        ("import lightning_gpt.commands.generate", ["lightning", "matplotlib", "charset_normalizer"]),
     ],
 )
 def test_nothing_is_imported_too_early(statement, absent):

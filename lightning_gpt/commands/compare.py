@@ -103,12 +103,12 @@ def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs", data_di
             "there is nothing that was held out from both"
         )
     texts = [text_of(path, gpt.record, data_dir) for path, gpt in zip(paths, gpts, strict=True)]
-    shares = [text.train_fraction for text in texts]
-    if shares[0] != shares[1]:
-        raise UserError(
-            f"A was trained on the first {shares[0]:.0%} of the text and B on {shares[1]:.0%}: "
-            "they do not hold out the same part"
-        )
+    read = [text.encoding or "utf-8" for text in texts]
+    if read[0] != read[1]:
+        raise UserError(f"A read the text as {read[0]} and B as {read[1]}: these are not the same characters")
+    splits = [text.split for text in texts]
+    if splits[0] != splits[1]:
+        raise UserError(f"A was trained on {splits[0]} and B on {splits[1]}: they do not hold out the same part")
     pairs = list(zip(gpts, texts, strict=True))
     losses = [surprisal(gpt, text) for gpt, text in pairs]
     end = min(len(nats) for nats in losses)

@@ -111,8 +111,10 @@ def examine_text(tokens: Tokens) -> dict[str, Any]:
     found: dict[str, Any] = {
         "corpus": tokens.corpus,
         "sha256": tokens.sha256,
-        "encoding": "UTF-8, ASCII only" if length.characters == length.bytes else "UTF-8",
+        "encoding": (tokens.encoding or "utf-8").upper()
+        + (", ASCII only" if length.characters == length.bytes else ""),
         "remarks": list(tokens.remarks),
+        "warnings": list(tokens.warnings),
         "characters": length.characters,
         "distinct": len(tokenizer),
         "rare": {tokenizer.token_text(i): int(counts[i]) for i in np.flatnonzero(counts < RARE).tolist()},

@@ -46,6 +46,7 @@ def say_text(found: dict[str, Any]) -> list[str]:
         row("text", f"{found['corpus']}: {size_and_kind}"),
         row("", f"{found['train_characters']:,} to train on, {found['held_out_characters']:,} held out"),
         *(row("", remark) for remark in found["remarks"]),
+        *(warn(warning) for warning in found["warnings"]),
     ]
     if rare := found["rare"]:
         lines.append(row("", f"{len(rare)} characters occur in it fewer than {RARE} times: {some(rare)}"))

@@ -20,6 +20,7 @@ TAKEN = (  # of the Trainer's options: those that say how the network learns, no
     "max_steps", "val_check_interval", "log_every_n_steps", "limit_val_batches", "accumulate_grad_batches",
     "gradient_clip_val", "gradient_clip_algorithm", "precision", "accelerator", "deterministic",
 )  # fmt: skip
+NOT_OF_THE_NEXT = ("name", "runs_dir", "init_from", "data.encoding", "data.endings")  # of a run on another text
 NOT_TAKEN = ("config", "ckpt_path", "name", "runs_dir", "resume", "data.data_dir")
 
 
@@ -62,6 +63,7 @@ def found_beside(path: Path, checkpoint: Mapping[str, Any]) -> Found:
         defaults.setdefault("data.corpus", record.corpus.source)
         if record.corpus.train_fraction is not None:
             defaults["data.train_fraction"] = record.corpus.train_fraction
+            defaults |= {f"data.{name}": getattr(record.corpus, name) for name in ("split", "encoding", "endings")}
     defaults["data.tokenizer"] = record.tokenizer.kind
     if folder is not None:  # the run goes on in its own folder, wherever that is now
         defaults |= {"name": folder.parent.name, "runs_dir": os.path.relpath(folder.parent.parent)}
@@ -81,7 +83,7 @@ def begun_with(path: Path, checkpoint: Mapping[str, Any], configured: bool) -> F
     """
     found = found_beside(path, checkpoint)
     corpus = found.gpt.record.corpus
-    taken = {name: value for name, value in found.defaults.items() if name not in ("name", "runs_dir", "init_from")}
+    taken = {name: value for name, value in found.defaults.items() if name not in NOT_OF_THE_NEXT}
     if configured:
         taken = {name: taken[name] for name in ("model.network", "data.block_size", "data.tokenizer")}
     if corpus is not None:

@@ -151,15 +151,17 @@ def typed(value: Any) -> str:
         return value.__name__
     if isinstance(value, float) and not math.isfinite(value):
         return f"{value}".replace("nan", ".nan").replace("inf", ".inf")  # YAML's own
-    return json.dumps(value, default=_of_an_array)
+    return json.dumps(value, default=_as_plain)
 
 
-def _of_an_array(value: Any) -> Any:
-    """NumPy's and PyTorch's numbers as Python's.
+def _as_plain(value: Any) -> Any:
+    """Converts NumPy's and PyTorch's numbers to Python's, paths to texts.
 
     Raises:
-        TypeError: it is no number.
+        TypeError: it is neither.
     """
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, np.generic | torch.Tensor) and value.ndim == 0:
         return value.item()
     raise TypeError(f"{type(value).__name__} is no plain value")

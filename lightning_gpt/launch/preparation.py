@@ -21,6 +21,7 @@ from lightning_gpt.model import Record
 from lightning_gpt.runs.result import Result
 from lightning_gpt.runs.resume import goes_on_in, must_be_the_text, steps_done
 from lightning_gpt.text import HeldOutBlocks, find_corpus
+from lightning_gpt.text.paths import written
 from lightning_gpt.tokens import covering
 from lightning_gpt.training import (
     CharDataModule,
@@ -152,6 +153,9 @@ def _datamodule(configuration: Configuration) -> CharDataModule:
         data.recipe = covering(configuration.source.tokenizer, data.recipe, add)
     elif configuration.saved is not None:
         record = Record.of(configuration.saved, configuration.checkpoint or "")
+        if configuration.config.resume != "never":  # with --ckpt_path the user has chosen both
+            then = record.corpus.sha256 if record.corpus else ""
+            must_be_the_text(data.source, then, data.find_corpus().sha256(), "--resume never to begin anew")
         data.recipe = covering(record.tokenizer, data.recipe)
     if configuration.found is not None:
         record = configuration.found.gpt.record
@@ -170,10 +174,10 @@ def _must_have_been_read(found: Found, data: CharDataModule, option: str, texts:
     Raises:
         UserError: its SHA-256 is not among `texts`, which the network was trained on.
     """
-    source = getattr(data, option)
+    source = written(getattr(data, option))
     if source != found.defaults.get(f"data.{option}"):
         return
-    corpus = find_corpus(source, data.data_dir, data.offline_corpus)
+    corpus = find_corpus(source, data.data_dir, data.offline_corpus, data.endings, data.encoding)
     now = corpus.sha256()
     then = now if now in texts else texts[-1] if texts else None
     must_be_the_text(corpus.name, then or "", now, f"name a text by --data.{option}")
@@ -202,8 +206,6 @@ def _make(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: bool
         raise UserError(f"trainer: {' '.join(str(error).split())}") from error
     _must_have_all_processes(trainer)
     _must_hold_a_batch(trainer, data, stage)
-    if stage == "fit":
-        _must_go_on_with_the_same_text(configuration, data)
     made.model.source = configuration.source
     made.model.check(data, configuration.saved, configuration.checkpoint or "", fit=stage == "fit")
     if stage == "fit":
@@ -236,18 +238,6 @@ def _trainer(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: b
     if saves_nothing:
         trainer.callbacks = list(callbacks)  # type: ignore[attr-defined]  # not those of the configuration either
     return trainer
-
-
-def _must_go_on_with_the_same_text(configuration: Configuration, data: CharDataModule) -> None:
-    """Refuses another text for a run that --resume found; with --ckpt_path the user has chosen both.
-
-    Raises:
-        UserError: it is another.
-    """
-    if configuration.saved is None or configuration.config.resume == "never":
-        return
-    then = Record.of(configuration.saved, configuration.checkpoint or "").corpus
-    must_be_the_text(data.corpus, then.sha256 if then else "", data.tokens.sha256, "--resume never to begin anew")
 
 
 def _must_have_all_processes(trainer: Trainer) -> None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -32,7 +33,11 @@ class CorpusRecord:
         characters: of the whole text.
         bytes: of its UTF-8, as it was read; None: not known (format 1).
         tokens: that these are.
-        train_fraction: the first part of its characters, which was trained on; None: not known (format 1).
+        train_fraction: the share of its characters, from the first on, that was to be trained on; None: not known
+            (format 1).
+        split: where that part ends, "characters" or "files"; see `text.split`.
+        encoding: of its files, by the name that was given; None: UTF-8.
+        endings: of the files that are read, if it is a folder.
     """
 
     name: str
@@ -42,6 +47,9 @@ class CorpusRecord:
     bytes: int | None
     tokens: int
     train_fraction: float | None
+    split: str = "characters"
+    encoding: str | None = None
+    endings: str = ".txt"
 
 
 @dataclass(frozen=True)
@@ -125,7 +133,7 @@ class Record:
             network,
             sizes,
             of_plain(plain["tokenizer"]),
-            None if corpus is None else checked(CorpusRecord, corpus, OF_A_CORPUS),
+            None if corpus is None else checked(CorpusRecord, {**YOUNGER, **corpus}, OF_A_CORPUS),
             tuple(checked(Origin, origin, OF_AN_ORIGIN) for origin in provenance),
         )
 
@@ -151,9 +159,10 @@ class Record:
             )
         if mine != theirs:
             names = [record.corpus.name if record.corpus else "another text" for record in (self, other)]
+            source = self.corpus.source if self.corpus else names[0]
             raise UserError(
                 f"the checkpoint knows {len(mine)} {mine.unit}s of {names[0]}, not the {len(theirs)} of {names[1]}: "
-                f"use its own, --data.corpus {names[0]}, or train anew"
+                f"use its own, --data.corpus {shlex.quote(source)}, or train anew"
             )
 
     def build(self, weights: Mapping[str, torch.Tensor]) -> Network:
@@ -232,7 +241,12 @@ OF_A_CORPUS: dict[str, Check] = {
     "bytes": or_none(is_count),
     "tokens": is_count,
     "train_fraction": or_none(is_share),
+    "split": lambda value: value in ("characters", "files"),
+    "encoding": or_none(is_text),
+    "endings": is_text,
 }
+# than the format: what a corpus has where a checkpoint does not say
+YOUNGER = {"split": "characters", "encoding": None, "endings": ".txt"}
 OF_AN_ORIGIN: dict[str, Check] = {
     "how": lambda value: is_text(value) and value in Origin.HOW,
     "corpus": or_none(is_text),

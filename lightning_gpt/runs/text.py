@@ -34,7 +34,7 @@ def text_of(path: Path, record: Record, data_dir: str | Path = "data") -> Tokens
     if not isinstance(source, str) or not isinstance(fraction, float) or not 0.0 < fraction < 1.0:
         raise UserError(f"{path} does not lie in a run's folder, so it is not known where its text is")
     size = data.get("vocab_size")
-    found = find_corpus(source, data_dir, offline=None)
+    found = find_corpus(source, data_dir, offline=None, endings=corpus.endings, encoding=corpus.encoding)
     now = found.sha256()  # before it is read: whoever sent the checkpoint may have named any file of this machine
     if now != corpus.sha256:
         raise UserError(
@@ -43,7 +43,7 @@ def text_of(path: Path, record: Record, data_dir: str | Path = "data") -> Tokens
         )
     folder = Path(data_dir) / "prepared"
     recipe = tokenizer_recipe(record.tokenizer.kind, size if isinstance(size, int) and size > 0 else None)
-    return prepare(found, folder, fraction, covering(record.tokenizer, recipe))
+    return prepare(found, folder, fraction, covering(record.tokenizer, recipe), corpus.split)
 
 
 def _data_options(path: Path) -> Mapping[str, Any]:

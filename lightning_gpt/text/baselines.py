@@ -22,7 +22,7 @@ def baselines(tokens: Tokens) -> dict[str, float]:
     Where the vocabulary is too large for a table of pairs there is no bigram. The 5-gram's is for a million tokens of
     training and the first 131,072 held out, where the text has more.
     """
-    path = tokens.path.with_name(f"{tokens.path.stem}.{tokens.train_fraction!r}.baselines.v{FORMAT}.json")
+    path = tokens.path.with_name(f"{tokens.path.stem}.{tokens.n_train}.baselines.v{FORMAT}.json")
     size = len(tokens.tokenizer)
     names = ["uniform", "unigram", *(["bigram"] if size <= MOST_PAIRED else []), "5-gram"]
     with suppress(OSError, ValueError, AttributeError, TypeError, RecursionError):

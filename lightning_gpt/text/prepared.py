@@ -16,15 +16,16 @@ import numpy as np
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.text.corpus import CHUNK, Corpus
-from lightning_gpt.text.decoded import REMARKS, DecodedText
+from lightning_gpt.text.decoded import FOUND, DecodedText, remarks_on, warnings_of
 from lightning_gpt.text.mapped import map_ids
+from lightning_gpt.text.split import Split
 from lightning_gpt.text.units import Length
 from lightning_gpt.tokens import Recipe, Tokenizer, of_plain, tokenizer_recipe
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-FORMAT = 2  # raised when the files' meaning changes, so that old ones are made anew
+FORMAT = 3  # raised when the files' meaning changes, so that old ones are made anew
 DTYPES = ("uint8", "uint16", "uint32")
 CHARACTERS = tokenizer_recipe("characters")
 LONGEST_CARD = 2**26  # bytes; all of Unicode takes 13 million
@@ -42,8 +43,10 @@ class Tokens:
         corpus: the text's name.
         sha256: fingerprint of the text's bytes.
         length: of the whole text, as it was read.
-        remarks: what was done to the text on its way ("\\r\\n" to "\\n", a byte order mark left out).
-        train_fraction: the first part of its characters, which is trained on.
+        remarks: what was done to the text on its way (files left out, "\\r\\n" to "\\n"), and which files are held out.
+        warnings: what is suspicious about it (control characters, another encoding).
+        encoding: of its bytes, by Python's name; None: UTF-8.
+        split: the rule that it was split by.
         path: of the prepared file.
     """
 
@@ -54,7 +57,9 @@ class Tokens:
     sha256: str
     length: Length
     remarks: tuple[str, ...]
-    train_fraction: float
+    warnings: tuple[str, ...]
+    encoding: str | None
+    split: Split
     path: Path
 
     @property
@@ -78,7 +83,13 @@ class Tokens:
         return f"{self.corpus}: {self.length.characters:,} characters, {tokens}{len(self.tokenizer)} distinct"
 
 
-def prepare(corpus: Corpus, folder: str | Path, train_fraction: float = 0.9, recipe: Recipe = CHARACTERS) -> Tokens:
+def prepare(
+    corpus: Corpus,
+    folder: str | Path,
+    train_fraction: float = 0.9,
+    recipe: Recipe = CHARACTERS,
+    split: str = "characters",
+) -> Tokens:
     """Encodes the corpus, or finds it prepared in `folder`, and maps its ids into memory.
 
     The files are named after the text's checksum, so a changed text is prepared anew; they are renamed into place
@@ -87,31 +98,42 @@ def prepare(corpus: Corpus, folder: str | Path, train_fraction: float = 0.9, rec
     Args:
         corpus: the text.
         folder: where prepared texts are.
-        train_fraction: the first part of the text's characters, which is trained on.
+        train_fraction: the share of the text's characters, from the first on, that is trained on.
         recipe: of its tokenizer.
+        split: where the training text ends: "characters" or "files", see `Split`.
 
     Raises:
-        UserError: the text is empty, not UTF-8, has what its tokenizer can't spell, or the folder can't be written to.
+        UserError: the text is empty, in another encoding, has what its tokenizer can't spell, or can't be split so; or
+            the folder can't be written to.
     """
-    by_character = recipe.kind.per_character
+    rule = Split(train_fraction, split)
     sha256 = corpus.sha256()
-    # any other tokenizer learns from the training part only, and no token may reach across the split
-    split = "" if by_character else f".{train_fraction!r}"
+    # any tokenizer but characters learns from the training part only, and no token may reach across the split
+    anywhere = recipe.kind.per_character and split == "characters"
+    place = None if anywhere else rule.key([part.size for part in corpus.parts])
     for key in recipe.keys:
-        card_path = Path(folder) / f"{sha256[:16]}.{key}{split}.v{FORMAT}.json"
+        stem = ".".join(filter(None, [sha256[:16], corpus.encoding, key, place]))
+        card_path = Path(folder) / f"{stem}.v{FORMAT}.json"
         ids_path = card_path.with_suffix(".ids")
         card = _read_card(card_path, ids_path, recipe)
         if card is not None:
             break
     else:
         try:
-            card = _write(corpus, ids_path, card_path, recipe, train_fraction)
+            card = _write(corpus, ids_path, card_path, recipe, rule)
         except OSError as error:
             raise UserError(f"can't save the prepared text in {folder}: {error.strerror or error}") from error
-    n_train = int(train_fraction * card.length.tokens) if by_character else card.n_train
+    n_train = rule.place([card.length.characters], corpus.name)[0] if anywhere else card.n_train
     ids = map_ids(ids_path, card.dtype)
-    remarks = tuple(REMARKS[name] for name in card.remarks)
-    return Tokens(ids, n_train, card.tokenizer, corpus.name, sha256, card.length, remarks, train_fraction, ids_path)
+    remarks = [*corpus.remarks, *remarks_on(card.found)]
+    if card.held_out_files:
+        last = "the last file" if card.held_out_files == 1 else f"the last {card.held_out_files:,} files"
+        remarks.append(f"held out: {last} of {len(corpus.parts):,}")
+    warnings = warnings_of(card.found, corpus.encoding)
+    return Tokens(
+        ids, n_train, card.tokenizer, corpus.name, sha256, card.length, tuple(remarks), warnings, corpus.encoding, rule,
+        ids_path,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -124,7 +146,8 @@ class Card:
         n_train: tokens of its training part; of a tokenizer `per_character`, any part can be trained on.
         dtype: of the ids.
         checksum: CRC-32 of the file of ids: against damage, at a sixth of SHA-256's time at each start.
-        remarks: names among REMARKS.
+        found: what the text has, and how often, by names among `FOUND`.
+        held_out_files: the last files of the text, if it was split between files.
     """
 
     tokenizer: Tokenizer
@@ -132,7 +155,8 @@ class Card:
     n_train: int
     dtype: str
     checksum: int
-    remarks: tuple[str, ...]
+    found: dict[str, int]
+    held_out_files: int
 
     def as_plain(self) -> dict[str, Any]:
         """Describes the card in plain values, as it is written."""
@@ -146,7 +170,9 @@ class Card:
             ValueError, KeyError, TypeError: it is none.
         """
         length = Length(**plain["length"])
-        numbers = [length.tokens, length.characters, length.bytes, plain["n_train"]]
+        found = plain["found"]
+        numbers = [length.tokens, length.characters, length.bytes, plain["n_train"], plain["held_out_files"]]
+        numbers += found.values()
         if not all(type(number) is int and 0 <= number < 2**48 for number in numbers) or not length.tokens:
             raise ValueError("its lengths can't be true")
         if not length.characters <= length.bytes <= 4 * length.characters or plain["n_train"] > length.tokens:
@@ -154,7 +180,7 @@ class Card:
         tokenizer = of_plain(plain["tokenizer"])
         if tokenizer.per_character and length.tokens != length.characters:
             raise ValueError("its lengths are not those of characters")
-        if plain["dtype"] not in DTYPES or not set(plain["remarks"]) <= REMARKS.keys():
+        if plain["dtype"] not in DTYPES or not found.keys() <= FOUND:
             raise ValueError("its words are not of this table")
         return cls(**{**plain, "tokenizer": tokenizer, "length": length})
 
@@ -182,19 +208,20 @@ def _are_as_written(ids_path: Path, card: Card) -> bool:
     return checksum == card.checksum and largest < len(card.tokenizer)
 
 
-def _write(corpus: Corpus, ids_path: Path, card_path: Path, recipe: Recipe, fraction: float) -> Card:
+def _write(corpus: Corpus, ids_path: Path, card_path: Path, recipe: Recipe, rule: Split) -> Card:
     """Writes ids and card in a few passes over the text: to count it and learn the tokenizer, then to encode it."""
     with _progress(corpus) as bar:
         text = DecodedText(corpus, bar)
         if recipe.kind.per_character:
             tokenizer = recipe.learn(text.pieces)  # which reads it, and so counts it
+            cut, held_out_files = rule.place(text.lengths, corpus.name)
             parts = [(0, text.characters)]
         else:
             for _ in text.pieces():
                 pass
-            split = int(fraction * text.characters)
-            tokenizer = recipe.learn(partial(text.between, 0, split))
-            parts = [(0, split), (split, text.characters)]
+            cut, held_out_files = rule.place(text.lengths, corpus.name)
+            tokenizer = recipe.learn(partial(text.between, 0, cut))
+            parts = [(0, cut), (cut, text.characters)]
         dtype = np.min_scalar_type(len(tokenizer) - 1)
         checksum, written = 0, []
         with replacing(ids_path) as file:
@@ -206,7 +233,8 @@ def _write(corpus: Corpus, ids_path: Path, card_path: Path, recipe: Recipe, frac
                     file.write(data)
                     written[-1] += len(ids)
     length = Length(sum(written), text.characters, text.bytes)
-    card = Card(tokenizer, length, written[0], dtype.name, checksum, text.remarks)
+    n_train = cut if recipe.kind.per_character else written[0]
+    card = Card(tokenizer, length, n_train, dtype.name, checksum, text.found, held_out_files)
     with replacing(card_path) as file:  # last: where it lies, the ids are whole
         file.write(json.dumps(card.as_plain()).encode())
     return card

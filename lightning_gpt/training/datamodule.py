@@ -8,9 +8,12 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_gpt.errors import UserError
-from lightning_gpt.text import HeldOutBlocks, Tokens, TrainingBlocks, find_corpus, prepare
+from lightning_gpt.text import Corpus, HeldOutBlocks, Tokens, TrainingBlocks, find_corpus, prepare
 from lightning_gpt.text.baselines import baselines
 from lightning_gpt.text.blocks import MixedBlocks
+from lightning_gpt.text.encodings import checked_encoding
+from lightning_gpt.text.paths import checked_endings, written
+from lightning_gpt.text.split import Split
 from lightning_gpt.tokens import covering, tokenizer_recipe
 
 
@@ -18,17 +21,21 @@ class CharDataModule(LightningDataModule):
     """Random blocks to train on, the whole held-out text to validate on.
 
     Args:
-        corpus: `tinyshakespeare`, `python-docs`, or a path to a UTF-8 text file or a folder of .txt files.
+        corpus: `tinyshakespeare`, `python-docs`, or a path to a text file or a folder of them, or a pattern as
+            `b/*.txt`; or several of these, with commas in between or as a list.
         block_size: context length T, in tokens.
         batch_size: blocks of a training batch, on each device.
         noise: share of the tokens read in training that are replaced by random ones of the text: against memorising
             it, where a run makes many passes over a short text.
         train_fraction: the first part of the text's characters, which is trained on; the rest is held out.
+        split: where that part ends: `characters` (anywhere) or `files` (between two files, whole ones are held out).
         seed: of the training blocks; linked to --seed_everything.
         data_dir: the folder that fetched and prepared texts are saved in.
         offline_corpus: what to train on where a named corpus can't be had; null makes that an error.
         tokenizer: what a token is, by its name among `tokens.TOKENIZERS`: `characters`.
         vocab_size: how many tokens there shall be, for a tokenizer that leaves the choice.
+        encoding: of the text's files, as Python names it: `cp1252`, `utf-16`; null is UTF-8.
+        endings: of the files that are read in a folder, as `.txt,.md`.
         new_characters: what happens to characters that the network of --init_from does not know: `refuse` the text,
             or `add` them, with weights of their own.
         rehearsal: share of a training batch's blocks that are drawn from another text, so that what was learned from
@@ -42,43 +49,57 @@ class CharDataModule(LightningDataModule):
 
     def __init__(
         self,
-        corpus: str = "tinyshakespeare",
+        corpus: str | list[str] = "tinyshakespeare",
         block_size: int = 64,
         batch_size: int = 12,
         noise: float = 0.0,
         train_fraction: float = 0.9,
+        split: Literal["characters", "files"] = "characters",
         seed: int = 1337,
         data_dir: str = "data",
         offline_corpus: str | None = "python-docs",
         tokenizer: str = "characters",
         vocab_size: int | None = None,
+        encoding: str | None = None,
+        endings: str = ".txt",
         new_characters: Literal["refuse", "add"] = "refuse",
         rehearsal: float = 0.0,
         rehearsal_corpus: str | None = None,
     ) -> None:
         super().__init__()
         self.recipe = tokenizer_recipe(tokenizer, vocab_size)
+        checked_encoding(encoding)
+        checked_endings(endings)
+        Split(train_fraction, split)
         for name, value in {"block_size": block_size, "batch_size": batch_size}.items():
             if value < 1:
                 raise UserError(f"data.{name} must be at least 1, not {value}")
-        if not 0.0 < train_fraction < 1.0:
-            raise UserError(f"data.train_fraction must lie between 0 and 1, not {train_fraction}")
         if not 0.0 <= noise < 1.0:
             raise UserError(f"data.noise must be in [0, 1), not {noise}")
         if not 0.0 <= rehearsal < 1.0:
             raise UserError(f"data.rehearsal must be in [0, 1), not {rehearsal}")
         if rehearsal and rehearsal_corpus is None:
             raise UserError("data.rehearsal needs a text: give its --data.rehearsal_corpus")
-        self.corpus = corpus
+        self.corpus = [str(path) for path in corpus] if isinstance(corpus, list | tuple) else str(corpus)
+        try:
+            self.source.encode()
+        except UnicodeEncodeError:
+            raise UserError(
+                f"data.corpus: the name {self.source!r} is not UTF-8, and a run could not save it: rename it, or name "
+                "the folder that it is in"
+            ) from None
         self.block_size = block_size
         self.batch_size = batch_size
         self.noise = noise
         self.train_fraction = train_fraction
+        self.split = split
         self.seed = seed
         self.data_dir = data_dir
         self.offline_corpus = offline_corpus
         self.tokenizer = tokenizer
         self.vocab_size = vocab_size
+        self.encoding = encoding
+        self.endings = endings
         self.new_characters = new_characters
         self.rehearsal = rehearsal
         self.rehearsal_corpus = rehearsal_corpus
@@ -86,6 +107,11 @@ class CharDataModule(LightningDataModule):
         self._rehearsed: Tokens | None = None
         self._baselines: dict[str, float] | None = None
         self._tokens: Tokens | None = None  # the same, once it is known to be long enough
+
+    @property
+    def source(self) -> str:
+        """What names the text, as one string."""
+        return written(self.corpus)
 
     @property
     def tokens(self) -> Tokens:
@@ -108,21 +134,28 @@ class CharDataModule(LightningDataModule):
         """The held-out split; there after `setup`."""
         return self.tokens.val_ids
 
+    def find_corpus(self) -> Corpus:
+        """Finds the text, or its stand-in.
+
+        Raises:
+            UserError: there is none.
+        """
+        return find_corpus(self.corpus, self.data_dir, self.offline_corpus, self.endings, self.encoding)
+
     def prepare_data(self) -> None:
         """Fetches and prepares the text; a stand-in takes the given corpus' place from here on, and is announced."""
         if self._tokens is not None:
             return
-        corpus = find_corpus(self.corpus, self.data_dir, self.offline_corpus)
+        corpus = self.find_corpus()
         if corpus.instead_of:
             shout(f"NOT {corpus.instead_of}: this run reads the stand-in {corpus.name}")
             self.corpus = corpus.name
         folder = Path(self.data_dir) / "prepared"
-        self.prepared = prepare(corpus, folder, self.train_fraction, self.recipe)
+        self.prepared = prepare(corpus, folder, self.train_fraction, self.recipe, self.split)
         if self.rehearsal and self.rehearsal_corpus is not None:
-            earlier = find_corpus(self.rehearsal_corpus, self.data_dir, offline=None)
-            self._rehearsed = prepare(
-                earlier, folder, self.train_fraction, covering(self.prepared.tokenizer, self.recipe)
-            )
+            earlier = find_corpus(self.rehearsal_corpus, self.data_dir, None, self.endings, self.encoding)
+            recipe = covering(self.prepared.tokenizer, self.recipe)
+            self._rehearsed = prepare(earlier, folder, self.train_fraction, recipe, self.split)
 
     def setup(self, stage: str) -> None:
         """Maps the prepared text and splits it.

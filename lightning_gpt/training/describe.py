@@ -25,6 +25,7 @@ def card(trainer: Trainer, module: LanguageModel) -> Card:
         ("text", str(tokens)),
         ("", f"SHA-256 {tokens.sha256}"),
         *(("", done) for done in tokens.remarks),
+        *(("warning", said) for said in tokens.warnings),
         ("", f"{len(data.train_ids):,} {tokens.tokenizer.unit}s to train on, {len(data.val_ids):,} held out"),
         ("network", f"{type(net).__name__}: {parameters:,} parameters ({sizes})"),
         (
@@ -56,6 +57,7 @@ def hyperparameters(trainer: Trainer, module: LanguageModel) -> dict[str, int | 
         "corpus": data.tokens.corpus,
         "tokenizer": data.tokenizer,
         "train_fraction": data.train_fraction,
+        "split": data.split,
         "noise": data.noise,
         "batch_size": data.batch_size * trainer.world_size * trainer.accumulate_grad_batches,
         "max_steps": trainer.max_steps,

@@ -152,12 +152,15 @@ class LanguageModel(LightningModule):
         tokens, length = data.tokens, data.tokens.length
         corpus = CorpusRecord(
             tokens.corpus,
-            data.corpus,
+            data.source,
             tokens.sha256,
             length.characters,
             length.bytes,
             length.tokens,
             data.train_fraction,
+            data.split,
+            data.encoding,
+            data.endings,
         )
         how = "fine-tuned" if self.provenance else "trained"
         here = Origin(how, tokens.corpus, tokens.sha256, steps - self._earlier_steps)

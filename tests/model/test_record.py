@@ -89,6 +89,13 @@ def test_what_can_not_be_true_is_damage(entries):
         read(entries)
 
 
+def test_a_record_from_before_texts_had_encodings_is_read():
+    entries = RECORD.as_dict()
+    for name in ("split", "encoding", "endings"):
+        del entries["corpus"][name]
+    assert read(entries) == RECORD
+
+
 @pytest.mark.parametrize("version", [0, 3, -1, True, 2.0, "2", None, [2], torch.tensor([1, 2])])
 def test_another_format_is_named(version):
     with pytest.raises(UserError, match=r"x.ckpt has checkpoint format .*, this version reads 1 to 2"):

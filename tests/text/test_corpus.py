@@ -3,12 +3,14 @@
 import hashlib
 import http.server
 import threading
+from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
 from lightning_gpt import UserError
 from lightning_gpt.text import corpus as room
-from lightning_gpt.text import find_corpus
+from lightning_gpt.text import download, find_corpus
 from lightning_gpt.text.corpus import MIRROR_VARIABLE, SOURCES, Source
 
 TEXT = b"First Citizen:\nBefore we proceed any further, hear me speak.\n"
@@ -114,6 +116,72 @@ def test_the_embedded_text_is_pythons_own():
     text = read(find_corpus("python-docs")).decode()
     assert len(text) == sum(map(len, topics.values())) + 2 * (len(topics) - 1)
     assert all(topic in text for topic in topics.values())
+
+
+class Hostile(http.server.BaseHTTPRequestHandler):
+    """Answers as the path says; writes until nobody listens."""
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        kind = self.path.split("/")[1]
+        if kind == "garbage":
+            self.wfile.write(b"<html>\x1b[31m\n" * 1000)
+        elif kind == "reason":
+            self.wfile.write(b"HTTP/1.0 500 " + b"no \x1b[2J " * 5000 + b"\r\n\r\n")
+        elif kind == "headers":
+            self.wfile.write(b"HTTP/1.0 200 OK\r\n" + b"X: y\r\n" * 1000 + b"\r\n")
+        else:
+            self.wfile.write(b"HTTP/1.0 200 OK\r\n\r\n")
+            with suppress(OSError):
+                while not self.server.done.is_set():
+                    self.wfile.write(b"x" if kind == "trickle" else b"x" * 65536)
+                    self.server.done.wait(0.01 if kind == "trickle" else 0)
+
+
+@pytest.fixture
+def hostile(source, monkeypatch):
+    """A mirror's address; what it answers is the next part of the path."""
+    monkeypatch.setattr(download, "TIMEOUT", 0.3)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hostile)
+    server.done = threading.Event()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.done.set()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        ("endless", r"it has more than 1,000 bytes"), ("trickle", r"it did not come within 0 s"),
+        ("garbage", r"<html>□\[31m"), ("reason", r"no □\[2J no .*…"), ("headers", r"got more than 100 headers"),
+    ],
+)  # fmt: skip
+def test_a_mirror_that_does_not_behave_is_given_up_in_a_short_line(source, hostile, monkeypatch, kind, says):
+    monkeypatch.setattr(download, "SLOWEST", 1e9)
+    monkeypatch.setitem(SOURCES, "tinyshakespeare", replace(SOURCES["tinyshakespeare"], size=1000))
+    monkeypatch.setenv(MIRROR_VARIABLE, f"{hostile}/{kind}")
+    with pytest.raises(UserError, match=says) as refused:
+        find_corpus("tinyshakespeare", offline=None)
+    assert "\n" not in str(refused.value) and "\x1b" not in str(refused.value) and len(str(refused.value)) < 700
+    assert not list((source / "data/tinyshakespeare").iterdir())  # no part of it
+
+
+def test_what_lies_in_the_text_s_place_and_is_no_file_is_not_read(source):
+    path = source / "data/tinyshakespeare/input.txt"
+    path.parent.mkdir(parents=True)
+    path.symlink_to("/dev/zero")
+    with pytest.raises(UserError, match=r"input.txt is a device"):
+        find_corpus("tinyshakespeare")
+    path.unlink()
+    path.write_bytes(TEXT)
+    with open(path, "r+b") as file:
+        file.truncate(10**12)  # all zeros, and it takes no room
+    with pytest.raises(UserError, match="is not tinyshakespeare as published"):
+        find_corpus("tinyshakespeare")
 
 
 def test_a_file_and_a_folder(tmp_path):

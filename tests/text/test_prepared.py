@@ -63,7 +63,7 @@ def test_files_of_a_folder_are_mended_and_blamed_one_by_one(tmp_path):
     (folder / "a.txt").write_bytes(b"\xef\xbb\xbfone")
     (folder / "b.txt").write_bytes(b"\xef\xbb\xbftwo\r\n")
     tokens = prepare(find_corpus(str(folder)), tmp_path / "prepared")
-    assert text_of(tokens) == "one\ntwo\n" and len(tokens.remarks) == 2
+    assert text_of(tokens) == "one\ntwo\n" and len(tokens.remarks) == 3
     (folder / "b.txt").write_bytes(b"tw\xff")
     with pytest.raises(UserError, match=r"b.txt is not UTF-8 text: byte 0xff at offset 2"):
         prepare(find_corpus(str(folder)), tmp_path / "prepared")

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from lightning_gpt import UserError
 from lightning_gpt.ladder import Bigram
-from lightning_gpt.model import Sampling, decode
+from lightning_gpt.model.decoding import Reader
 from lightning_gpt.text import IGNORE, HeldOutBlocks, TrainingBlocks, find_corpus, prepare
 from lightning_gpt.text.baselines import bigram_loss
 
@@ -62,8 +62,11 @@ def test_the_lectures_hundred_steps_and_its_text(tokens):
         return blocks[:, :-1], blocks[:, 1:]
 
     def text(count):
-        drawn = decode(net, torch.zeros(1, 1, dtype=torch.long), Sampling(count))
-        return tokens.tokenizer.decode(torch.cat(list(drawn), 1)[0])
+        reader, written = Reader(net, torch.zeros(1, 1, dtype=torch.long)), []
+        for _ in range(count):  # drawn as the lecture draws
+            written.append(torch.multinomial(reader.logits().softmax(dim=-1), num_samples=1))
+            reader.append(written[-1])
+        return tokens.tokenizer.decode(torch.cat(written).flatten())
 
     torch.manual_seed(1337)
     net = Bigram(65, 8)
