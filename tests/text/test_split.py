@@ -7,6 +7,7 @@ from lightning_gpt import UserError
 from lightning_gpt.text import find_corpus, prepare
 from lightning_gpt.text.baselines import baselines
 from lightning_gpt.text.split import Split
+from lightning_gpt.tokens import TOKENIZERS, Characters
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,27 @@ def test_no_file_is_read_in_part_and_held_out_in_part(folder):
     for _ in ("prepared", "found prepared"):
         assert held_out(split(folder, 0.6)) == "c" * 30 + "\n" + "d" * 30
     assert len(split(folder, 0.8, "characters").train_ids) == int(0.8 * 242)
+
+
+class Words(Characters):
+    """Learns from the training part alone, as any tokenizer does whose tokens are not characters."""
+
+    kind = "words"
+    per_character = False
+    learned_from = ""
+
+    @classmethod
+    def learn(cls, text, vocab_size):
+        Words.learned_from = "".join(text())
+        return cls("abcdé\n")
+
+
+def test_any_tokenizer_learns_from_whole_files_and_is_split_at_the_same_character(folder, monkeypatch):
+    monkeypatch.setitem(TOKENIZERS, "words", Words)
+    for fraction in (0.9, 0.6):
+        own = prepare(find_corpus(str(folder / "texts")), folder / "prepared", fraction, "words", split="files")
+        assert held_out(own) == held_out(split(folder, fraction)) and own.remarks == split(folder, fraction).remarks
+        assert not set(Words.learned_from) & set(held_out(own)) - {"\n"}
 
 
 def test_each_split_has_numbers_of_its_own(folder):
