@@ -31,7 +31,7 @@ ALLOWED = {
     "lecture": {"ladder", "tokens", "text"},
     "benchmark": LEAVES | {"ladder", "text", "lecture"},
     "arguments": LEAVES,
-    "launch": LEAVES | {"arguments", "machine", "ladder", "text", "model", "runs", "training"},
+    "launch": LEAVES | {"arguments", "machine", "ladder", "tokens", "text", "model", "runs", "training"},
     "diagnosis": LEAVES | {"machine", "text", "launch"},
     "commands": LEAVES
     | {"arguments", "diagnosis"}

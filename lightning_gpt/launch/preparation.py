@@ -142,10 +142,17 @@ def _datamodule(configuration: Configuration) -> CharDataModule:
     """Makes the run's data, nothing read yet; a text found beside a checkpoint must be the one trained on."""
     data = CharDataModule(**configuration.config.data)
     found = configuration.found
-    if found is None or data.corpus != found.defaults.get("data.corpus"):
+    if found is None:
         return data
     assert configuration.saved is not None and configuration.checkpoint is not None
-    then = Record.of(configuration.saved, configuration.checkpoint).corpus
+    record = Record.of(configuration.saved, configuration.checkpoint)
+    chosen = {"data.tokenizer": data.tokenizer, "data.vocab_size": data.vocab_size}
+    # as many characters as the text has: another text has others
+    if not record.tokenizer.per_character and all(found.defaults.get(name) == x for name, x in chosen.items()):
+        data.made_tokenizer = record.tokenizer
+    if data.corpus != found.defaults.get("data.corpus"):
+        return data
+    then = record.corpus
     corpus = find_corpus(data.corpus, data.data_dir, data.offline_corpus)
     # before a byte of it is prepared: whoever sent the folder may have named any file of this machine
     must_be_the_text(corpus.name, then.sha256 if then else "", corpus.sha256(), "name a text by --data.corpus")

@@ -32,7 +32,6 @@ def text_of(path: Path, record: Record, data_dir: str | Path = "data") -> Tokens
         source, fraction = data.get("corpus"), data.get("train_fraction")
     if not isinstance(source, str) or not isinstance(fraction, float) or not 0.0 < fraction < 1.0:
         raise UserError(f"{path} does not lie in a run's folder, so it is not known where its text is")
-    size = data.get("vocab_size")
     found = find_corpus(source, data_dir, offline=None)
     now = found.sha256()  # before it is read: whoever sent the checkpoint may have named any file of this machine
     if now != corpus.sha256:
@@ -40,8 +39,7 @@ def text_of(path: Path, record: Record, data_dir: str | Path = "data") -> Tokens
             f"{path} was trained on {corpus.name!r} with SHA-256 {corpus.sha256[:12]}…, and that text has {now[:12]}… "
             "now: bring the old text back"
         )
-    folder = Path(data_dir) / "prepared"
-    return prepare(found, folder, fraction, record.tokenizer.kind, size if isinstance(size, int) else None)
+    return prepare(found, Path(data_dir) / "prepared", fraction, record.tokenizer)
 
 
 def _data_options(path: Path) -> Mapping[str, Any]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 REMARKS = {
     "marked": "a byte order mark at the beginning was left out",
     "line ends": "its \\r line ends were made \\n",
+    "no text": "it is not UTF-8 throughout: no text, and each of its bytes counts as a character",
 }
 
 

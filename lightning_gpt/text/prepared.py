@@ -18,6 +18,7 @@ from lightning_gpt.files import replacing
 from lightning_gpt.text.corpus import CHUNK, Corpus
 from lightning_gpt.text.decoded import REMARKS, DecodedText
 from lightning_gpt.text.mapped import map_ids
+from lightning_gpt.text.raw import NO_TEXT, RawText
 from lightning_gpt.text.units import Length
 from lightning_gpt.tokens import Recipe, Tokenizer, of_plain, tokenizer_recipe
 
@@ -44,6 +45,7 @@ class Tokens:
         remarks: what was done to the text on its way ("\\r\\n" to "\\n", a byte order mark left out).
         train_fraction: the first part of its characters, which is trained on.
         path: of the prepared file.
+        is_text: whether it is UTF-8; else, which only a tokenizer that reads any file allows, each byte is a character.
     """
 
     ids: np.ndarray
@@ -55,6 +57,7 @@ class Tokens:
     remarks: tuple[str, ...]
     train_fraction: float
     path: Path
+    is_text: bool = True
 
     @property
     def train_ids(self) -> np.ndarray:
@@ -66,22 +69,28 @@ class Tokens:
         """The held-out split, (N - n_train,)."""
         return self.ids[self.n_train :]
 
+    @property
+    def token_lengths(self) -> np.ndarray:
+        """(V, 2), int64: how many characters and how many bytes of this text each token is."""
+        lengths = self.tokenizer.token_lengths
+        return lengths if self.is_text else lengths[:, [1, 1]]
+
     @cached_property
     def held_out(self) -> Length:
         """The length of the held-out targets: of all its tokens but the first, which is only read."""
-        return Length.of(self.val_ids[1:], self.tokenizer)
+        return Length.of(self.val_ids[1:], self.token_lengths)
 
     def __str__(self) -> str:
         unit = self.tokenizer.unit
         tokens = "" if self.tokenizer.per_character else f"{self.length.tokens:,} {unit}s, "
-        return f"{self.corpus}: {self.length.characters:,} characters, {tokens}{len(self.tokenizer)} distinct"
+        return f"{self.corpus}: {self.length.characters:,} characters, {tokens}{len(self.tokenizer):,} distinct"
 
 
 def prepare(
     corpus: Corpus,
     folder: str | Path,
     train_fraction: float = 0.9,
-    tokenizer: str = "characters",
+    tokenizer: str | Tokenizer = "characters",
     vocab_size: int | None = None,
 ) -> Tokens:
     """Encodes the corpus, or finds it prepared in `folder`, and maps its ids into memory.
@@ -93,20 +102,24 @@ def prepare(
         corpus: the text.
         folder: where prepared texts are.
         train_fraction: the first part of the text's characters, which is trained on.
-        tokenizer: a name of the table `TOKENIZERS`.
+        tokenizer: a name of the table `TOKENIZERS`, the path of a tokenizer.json, or one that is there already, as that
+            of a checkpoint.
         vocab_size: how many tokens there shall be, where the tokenizer leaves a choice.
 
     Raises:
         UserError: the text is empty, not UTF-8, or the folder can't be written to; or there is no such tokenizer.
     """
-    recipe = tokenizer_recipe(tokenizer, vocab_size)
+    recipe = Recipe.of(tokenizer) if isinstance(tokenizer, Tokenizer) else tokenizer_recipe(tokenizer, vocab_size)
     by_character = recipe.kind.per_character
     sha256 = corpus.sha256()
-    # any other tokenizer learns from the training part only, and no token may reach across the split
-    choices = recipe.key if by_character else f"{recipe.key}.{train_fraction!r}"
-    card_path = Path(folder) / f"{sha256[:16]}.{choices}.v{FORMAT}.json"
-    ids_path = card_path.with_suffix(".ids")
-    card = _read_card(card_path, ids_path, recipe.kind)
+    for key in recipe.keys:
+        # any other tokenizer learns from the training part only, and no token may reach across the split
+        choices = key if by_character else f"{key}.{train_fraction!r}"
+        card_path = Path(folder) / f"{sha256[:16]}.{choices}.v{FORMAT}.json"
+        ids_path = card_path.with_suffix(".ids")
+        card = _read_card(card_path, ids_path, recipe)
+        if card is not None:
+            break
     if card is None:
         try:
             card = _write(corpus, ids_path, card_path, recipe, train_fraction)
@@ -114,8 +127,22 @@ def prepare(
             raise UserError(f"can't save the prepared text in {folder}: {error.strerror or error}") from error
     n_train = int(train_fraction * card.length.tokens) if by_character else card.n_train
     ids = map_ids(ids_path, card.dtype)
-    remarks = tuple(REMARKS[name] for name in card.remarks)
-    return Tokens(ids, n_train, card.tokenizer, corpus.name, sha256, card.length, remarks, train_fraction, ids_path)
+    remarks = [REMARKS[name] for name in card.remarks]
+    if recipe.size is not None and len(card.tokenizer) < recipe.size:
+        unit = card.tokenizer.unit
+        remarks.append(f"its training part gives {len(card.tokenizer):,} {unit}s, not {recipe.size:,}: it is short")
+    return Tokens(
+        ids,
+        n_train,
+        card.tokenizer,
+        corpus.name,
+        sha256,
+        card.length,
+        tuple(remarks),
+        train_fraction,
+        ids_path,
+        NO_TEXT not in card.remarks,
+    )
 
 
 @dataclass(frozen=True)
@@ -163,12 +190,12 @@ class Card:
         return cls(**{**plain, "tokenizer": tokenizer, "length": length})
 
 
-def _read_card(card_path: Path, ids_path: Path, kind: type[Tokenizer]) -> Card | None:
+def _read_card(card_path: Path, ids_path: Path, recipe: Recipe) -> Card | None:
     """Reads the card; None unless it and the ids that it describes are there as they were written."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         if card_path.stat().st_size <= LONGEST_CARD:
             card = Card.of_plain(json.loads(card_path.read_text(encoding="utf-8")))
-            if isinstance(card.tokenizer, kind) and _are_as_written(ids_path, card):
+            if recipe.makes(card.tokenizer) and _are_as_written(ids_path, card):
                 return card
     return None
 
@@ -188,8 +215,10 @@ def _are_as_written(ids_path: Path, card: Card) -> bool:
 
 def _write(corpus: Corpus, ids_path: Path, card_path: Path, recipe: Recipe, fraction: float) -> Card:
     """Writes ids and card in a few passes over the text: to count it and learn the tokenizer, then to encode it."""
-    with _progress(corpus) as bar:
-        text = DecodedText(corpus, bar)
+    # it is read so often at most: to count it, to learn from it, twice, and to encode each of two parts
+    readings = 2 if recipe.kind.per_character else 5
+    with _progress(corpus, readings) as bar:
+        text = (RawText if recipe.kind.reads_any_file else DecodedText)(corpus, bar)
         if recipe.kind.per_character:
             tokenizer = recipe.learn(text.pieces)  # which reads it, and so counts it
             parts = [(0, text.characters)]
@@ -216,11 +245,11 @@ def _write(corpus: Corpus, ids_path: Path, card_path: Path, recipe: Recipe, frac
     return card
 
 
-def _progress(corpus: Corpus) -> "tqdm[NoReturn]":
-    """Makes a progress bar for two passes over the corpus, shown on a terminal and only where it takes long."""
+def _progress(corpus: Corpus, readings: int) -> "tqdm[NoReturn]":
+    """Makes a progress bar for so many passes over the corpus, shown on a terminal and only where it takes long."""
     from tqdm import tqdm
 
     return tqdm(
-        total=2 * corpus.size, unit="B", unit_scale=True, desc=f"preparing {corpus.name}", leave=False, delay=1.0,
-        disable=None,
+        total=readings * corpus.size, unit="B", unit_scale=True, desc=f"preparing {corpus.name}", leave=False,
+        delay=1.0, disable=None,
     )  # fmt: skip

@@ -1,45 +1,90 @@
 """The table of tokenizers, by the names that configurations and checkpoints use."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from lightning_gpt.errors import UserError, did_you_mean
+from lightning_gpt.tokens.bpe import BPE
+from lightning_gpt.tokens.bytes import Bytes
 from lightning_gpt.tokens.characters import Characters
 from lightning_gpt.tokens.tokenizer import Pieces, Tokenizer
 
-TOKENIZERS: dict[str, type[Tokenizer]] = {"characters": Characters}
+TOKENIZERS: dict[str, type[Tokenizer]] = {"characters": Characters, "bytes": Bytes, "bpe": BPE}
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A tokenizer that has been chosen and is yet to be made.
+    """A tokenizer that has been chosen and may be yet to be made.
 
     Attributes:
         kind: its class.
-        key: a part of a file's name that differs for whatever would be made differently from the same text.
+        keys: parts of a file's name, under which a text that was prepared with it may be found; whatever would be made
+            differently from the same text has another. It is saved under the last one.
         learn: makes it; see `Tokenizer.learn`.
+        size: how many tokens shall be learned; None leaves no choice.
+        made: the tokenizer, if it is there already and nothing is learned.
     """
 
     kind: type[Tokenizer]
-    key: str
+    keys: tuple[str, ...]
     learn: Callable[[Pieces], Tokenizer]
+    size: int | None = None
+    made: Tokenizer | None = None
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> "Recipe":
+        """Makes the recipe of a tokenizer that is there already, and may have been learned from the same text."""
+        plain = json.dumps(tokenizer.as_plain(), sort_keys=True).encode()
+        kind = tokenizer.kind
+        keys = (kind, f"{kind}.{len(tokenizer)}", f"{kind}.{hashlib.sha256(plain).hexdigest()[:16]}")
+        return cls(type(tokenizer), keys, lambda text: tokenizer, made=tokenizer)
+
+    def makes(self, tokenizer: Tokenizer) -> bool:
+        """Returns whether this tokenizer, found under one of the keys, is one that the recipe makes."""
+        return isinstance(tokenizer, self.kind) if self.made is None else tokenizer == self.made
 
 
-def tokenizer_recipe(name: str, vocab_size: int | None = None) -> Recipe:
-    """Looks up what a configuration has chosen.
+def names_a_file(name: str) -> bool:
+    """Tells the path of a tokenizer.json from a name in the table."""
+    return name.endswith(".json")
+
+
+def must_be_a_choice(name: str, vocab_size: int | None = None) -> None:
+    """Checks what a configuration has chosen, and reads no file.
 
     Raises:
         UserError: there is no such tokenizer, or it can't have so many tokens.
     """
     if vocab_size is not None and vocab_size < 1:
         raise UserError(f"data.vocab_size must be at least 1, not {vocab_size}")
-    if name not in TOKENIZERS:
-        raise UserError(f"no tokenizer {name!r}; {did_you_mean(name, TOKENIZERS)}")
+    if names_a_file(name):
+        if vocab_size is not None:
+            raise UserError(f"data.vocab_size is not for a tokenizer that is there already, {name}: leave it out")
+    elif name not in TOKENIZERS:
+        there_are = f"there are {', '.join(TOKENIZERS)}, or the path of a tokenizer.json"
+        raise UserError(f"no tokenizer {name!r}; {did_you_mean(name, TOKENIZERS, there_are)}")
+    else:
+        TOKENIZERS[name].chosen_size(vocab_size)
+
+
+def tokenizer_recipe(name: str, vocab_size: int | None = None) -> Recipe:
+    """Looks up what a configuration has chosen: a name in the table, or the path of a tokenizer.json.
+
+    Raises:
+        UserError: there is no such tokenizer, it can't have so many tokens, or the file is none.
+    """
+    must_be_a_choice(name, vocab_size)
+    if names_a_file(name):
+        return Recipe.of(BPE.read(Path(name).expanduser()))
     kind = TOKENIZERS[name]
-    key = name if vocab_size is None else f"{name}.{vocab_size}"
-    return Recipe(kind, key, partial(kind.learn, vocab_size=vocab_size))
+    size = kind.chosen_size(vocab_size)
+    key = name if size is None else f"{name}.{size}"
+    return Recipe(kind, (key,), partial(kind.learn, vocab_size=size), size)
 
 
 def of_plain(plain: Any) -> Tokenizer:

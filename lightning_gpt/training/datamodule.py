@@ -9,14 +9,15 @@ from lightning.pytorch.utilities import rank_zero_only
 from lightning_gpt.errors import UserError
 from lightning_gpt.text import HeldOutBlocks, Tokens, TrainingBlocks, find_corpus, prepare
 from lightning_gpt.text.baselines import baselines
-from lightning_gpt.tokens import tokenizer_recipe
+from lightning_gpt.tokens import Tokenizer, must_be_a_choice
 
 
 class CharDataModule(LightningDataModule):
     """Random blocks to train on, the whole held-out text to validate on.
 
     Args:
-        corpus: `tinyshakespeare`, `python-docs`, or a path to a UTF-8 text file or a folder of .txt files.
+        corpus: `tinyshakespeare`, `python-docs`, or a path to a UTF-8 text file or a folder of .txt files; for bytes as
+            tokens to any file.
         block_size: context length T, in tokens.
         batch_size: blocks of a training batch, on each device.
         noise: share of the tokens read in training that are replaced by random ones of the text: against memorising
@@ -25,8 +26,8 @@ class CharDataModule(LightningDataModule):
         seed: of the training blocks; linked to --seed_everything.
         data_dir: the folder that fetched and prepared texts are saved in.
         offline_corpus: what to train on where a named corpus can't be had; null makes that an error.
-        tokenizer: what a token is, by its name among `tokens.TOKENIZERS`: `characters`.
-        vocab_size: how many tokens there shall be, for a tokenizer that leaves the choice.
+        tokenizer: what a token is: `characters`, `bytes`, `bpe`, or the path of a tokenizer.json of byte-level BPE.
+        vocab_size: how many tokens there shall be, for a tokenizer that leaves the choice: `bpe`, null for 512.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class CharDataModule(LightningDataModule):
         vocab_size: int | None = None,
     ) -> None:
         super().__init__()
-        tokenizer_recipe(tokenizer, vocab_size)  # refuses one that there is not
+        must_be_a_choice(tokenizer, vocab_size)
         for name, value in {"block_size": block_size, "batch_size": batch_size}.items():
             if value < 1:
                 raise UserError(f"data.{name} must be at least 1, not {value}")
@@ -61,6 +62,7 @@ class CharDataModule(LightningDataModule):
         self.offline_corpus = offline_corpus
         self.tokenizer = tokenizer
         self.vocab_size = vocab_size
+        self.made_tokenizer: Tokenizer | None = None  # taken whatever the options say: that of a checkpoint
         self.prepared: Tokens | None = None  # set by `prepare_data`, long enough or not
         self._baselines: dict[str, float] | None = None
         self._tokens: Tokens | None = None  # the same, once it is known to be long enough
@@ -95,7 +97,8 @@ class CharDataModule(LightningDataModule):
             shout(f"NOT {corpus.instead_of}: this run reads the stand-in {corpus.name}")
             self.corpus = corpus.name
         folder = Path(self.data_dir) / "prepared"
-        self.prepared = prepare(corpus, folder, self.train_fraction, self.tokenizer, self.vocab_size)
+        tokenizer = self.tokenizer if self.made_tokenizer is None else self.made_tokenizer
+        self.prepared = prepare(corpus, folder, self.train_fraction, tokenizer, self.vocab_size)
 
     def setup(self, stage: str) -> None:
         """Maps the prepared text and splits it.
