@@ -8,11 +8,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
+from conftest import ROOT, TINY
 
 import lightning_gpt
-from lightning_gpt import UserError
+from lightning_gpt import Run, UserError
 from lightning_gpt.cli import main
+from lightning_gpt.ladder import Bigram
+from lightning_gpt.model import TrainedGPT
 from lightning_gpt.text import find_corpus, prepare
 from lightning_gpt.text.units import Length, by_character
 from lightning_gpt.tokens import BPE, TOKENIZERS, Bytes, Characters, Tokenizer
@@ -169,6 +171,66 @@ def test_a_checkpoint_holds_it(here, kind, options, capsys):
     assert "".join(gpt.stream("Tal", 60, seed=1)) == text
     stop = text[3:6]
     assert gpt.generate("Tal", 60, seed=1, stop=stop) == text.partition(stop)[0]
+
+
+def test_a_given_tokenizer_goes_with_its_checkpoint(here, capsys):
+    """Its file may be gone, or be another by then; and nothing is prepared twice."""
+    given = BPE.learn(lambda: iter([TEXT]), 280)
+    (here / "mine.json").write_text(given.as_json())
+    run(capsys, "fit", "--data.corpus=text.txt", *TINY, "--data.tokenizer=mine.json")
+    assert lightning_gpt.load("last").tokenizer == given
+    assert "'tokenizer': 'mine.json'" in str(Run("runs/gpt/version_0").config)
+    (here / "mine.json").unlink()
+    files = sorted(here.glob("data/prepared/*.ids"))
+    run(capsys, "fit", "--ckpt_path=last", "--trainer.max_steps=30")
+    run(capsys, "validate", "--ckpt_path=last")
+    run(capsys, "report", "--ckpt_path=last")
+    assert sorted(here.glob("data/prepared/*.ids")) == files
+    (here / "other.txt").write_text(TEXT[::-1])
+    run(capsys, "fit", "--ckpt_path=best", "--data.corpus=other.txt", "--trainer.max_steps=40", "--name=other")
+    assert lightning_gpt.load("runs/other/version_0/checkpoints/last.ckpt").tokenizer == given
+    (here / "mine.json").write_text(BPE.learn(lambda: iter([TEXT[::-1]]), 280).as_json())
+    recipe = ["--data.corpus=text.txt", *TINY, "--trainer.max_steps=40", "--data.tokenizer=./mine.json"]
+    assert main(["fit", *recipe, "--ckpt_path=runs/gpt/version_0/checkpoints/last.ckpt"]) == 2
+    assert "the checkpoint knows 280 tokens of text.txt" in capsys.readouterr().err
+
+
+def test_a_file_that_a_strangers_configuration_names_is_not_read(here, capsys):
+    run(capsys, "fit", "--data.corpus=text.txt", *TINY)
+    config = here / "runs/gpt/version_0/config.yaml"
+    config.write_text(config.read_text().replace("tokenizer: characters", "tokenizer: secret.json"))
+    (here / "secret.json").mkdir()  # reading it would be an error
+    run(capsys, "validate", "--ckpt_path=last")
+
+
+def test_tokens_of_several_characters_have_no_table_by_kind(here, capsys):
+    for name, options in {"a": ["--data.tokenizer=bpe"], "b": ["--data.tokenizer=bytes"], "c": []}.items():
+        run(capsys, "fit", "--data.corpus=text.txt", *TINY, *options, f"--name={name}")
+    best = {name: f"runs/{name}/version_0/checkpoints/best.ckpt" for name in "abc"}
+    assert "lower case" not in (out := run(capsys, "compare", best["a"], best["b"])) and "share" in out
+    assert "lower case" in (out := run(capsys, "compare", best["c"], best["b"])) and "share" not in out
+    run(capsys, "report", f"--ckpt_path={best['a']}", "--out=a.html")
+    assert "characters of a token share its nats" in (here / "a.html").read_text()
+
+
+@pytest.mark.parametrize("options", [["bytes"], ["bpe", "--data.vocab_size=300"]], ids=["bytes", "bpe"])
+def test_rungs_of_the_ladder_have_them(here, options, capsys):
+    small = ["--data.corpus=text.txt", "--trainer.max_steps=4", "--trainer.val_check_interval=4"]
+    out = run(capsys, "ladder", "--rungs=1,3", f"--configs={ROOT}/configs/ladder", *small, "--data.tokenizer", *options)
+    row = next(line for line in out.splitlines() if line.startswith("| 1-bigram"))
+    assert "2.5" not in row.split("|")[6]  # which is of characters
+
+
+@ours
+def test_a_stopped_text_ends_before_its_last_words(here, kind):
+    """Tokens may end beyond them, or in the middle of a character."""
+    tokenizer = prepared(here, kind).tokenizer
+    torch.manual_seed(0)
+    gpt = TrainedGPT(Bigram(len(tokenizer), 8).eval(), tokenizer)
+    text = gpt.generate("月", 200, seed=1)
+    assert text == "".join(gpt.stream("月", 200, seed=1)) and "\ufffd" in text
+    for stop in (text[7:9], text[50], text[60:64]):
+        assert gpt.generate("月", 200, seed=1, stop=stop) == text.partition(stop)[0]
 
 
 def test_the_split_is_at_the_same_character(here, kind):
