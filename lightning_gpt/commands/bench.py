@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from lightning_gpt.files import replacing
 from lightning_gpt.ladder import GPT
 from lightning_gpt.model import Sampling, decode, for_decoding
 from lightning_gpt.runs import Run, newest_last
+from lightning_gpt.runs.result import Result
 
 HEAD = "| what | unit | plain PyTorch | lightning-gpt | ratio |\n|---|---|---|---|---|\n"
 
@@ -50,11 +52,12 @@ def shown(values: Sequence[float]) -> str:
 class Bench:
     """The measurements; each method of MEASUREMENTS makes one, and returns its rows."""
 
-    def __init__(self, folder: Path, configs: Path, data_dir: Path, rounds: int) -> None:
+    def __init__(self, folder: Path, configs: Path, data_dir: Path, rounds: int, seconds: float) -> None:
         self.folder = folder
         self.configs = configs
         self.data_dir = data_dir
         self.rounds = rounds
+        self.seconds = seconds
         self._numbers = itertools.count()
 
     # ------------------------------------------------------------------------------------------------ the two sides
@@ -65,8 +68,8 @@ class Bench:
         result: dict[str, float] = json.loads(out.splitlines()[-1])
         return seconds, result
 
-    def ours(self, config: str, *options: str) -> tuple[float, dict[str, float]]:
-        """Runs a fit as a program: returns seconds of the whole process, and what its result says."""
+    def ours(self, config: str, *options: str) -> tuple[float, Result]:
+        """Runs a fit as a program: returns seconds of the whole process, and its result."""
         name = f"{config}-{next(self._numbers)}"
         seconds, _ = timed(
             "-m", "lightning_gpt", "fit", f"--config={self.configs / config}.yaml", f"--runs_dir={self.folder}",
@@ -74,9 +77,7 @@ class Bench:
         )  # fmt: skip
         newest = newest_last(self.folder / name)
         assert newest is not None
-        result = Run(newest.parent.parent).result
-        assert result.last is not None
-        return seconds, {"step_seconds": result.seconds / result.steps, "val_loss": result.last.nats_per_token}
+        return seconds, Run(newest.parent.parent).result
 
     # ---------------------------------------------------------------------------------------------- what is measured
 
@@ -85,8 +86,8 @@ class Bench:
         plain, ours = [], []
         for _ in range(self.rounds):
             plain.append(1e3 * self.plain("--bare", "--steps=300")[1]["step_seconds"])
-            options = ["--trainer.max_steps=300", "--trainer.val_check_interval=300", "--sample.max_new_tokens=0"]
-            ours.append(1e3 * self.ours("nanogpt-cpu", *options)[1]["step_seconds"])
+            result = self.ours("nanogpt-cpu", *steps_of(300))[1]
+            ours.append(1e3 * result.seconds / result.steps)
         return [Row("a training step of nanoGPT's CPU recipe, fp32", "ms", plain, ours)]
 
     def time(self) -> list[Row]:
@@ -97,25 +98,38 @@ class Bench:
             ours.append(self.ours("cpu-fast"))
         rows = [
             Row("whole process to nanoGPT's loss", "s", [s for s, _ in plain], [s for s, _ in ours]),
-            Row("its exact val loss", "nats", [r["val_loss"] for _, r in plain], [r["val_loss"] for _, r in ours]),
+            Row("its exact val loss", "nats", [r["val_loss"] for _, r in plain], [val_loss(r) for _, r in ours]),
         ]
         return rows + self._loss(statistics.median(s for s, _ in plain), rows[1].plain)
 
     def _loss(self, budget: float, plain: Sequence[float]) -> list[Row]:
         """Measures the loss of cpu.yaml in a whole process of `budget` seconds: its steps are chosen to fill it."""
-        probe = ["--sample.max_new_tokens=0", "--trainer.max_steps=200", "--trainer.val_check_interval=200"]
-        seconds, result = self.ours("cpu", *probe)
-        steps = int((budget - (seconds - 200 * result["step_seconds"])) / result["step_seconds"])
-        full = [probe[0], f"--trainer.max_steps={steps}", f"--trainer.val_check_interval={steps}"]
-        seconds, result = self.ours("cpu", *full)
+        seconds, result = self.ours("cpu", *steps_of(200))
+        steps = int((budget - (seconds - result.seconds)) / (result.seconds / result.steps))
+        seconds, result = self.ours("cpu", *steps_of(steps))
         return [
             Row(
                 f"exact val loss after that time (cpu.yaml, {steps} steps, {seconds:.0f} s)",
                 "nats",
                 plain,
-                [result["val_loss"]],
+                [val_loss(result)],
             )
         ]
+
+    def tokens(self) -> list[Row]:
+        """Measures tokenizers at equal training time, on the same held-out text: the steps are chosen to fill it."""
+        config = "cpu-10min" if self.seconds >= 600 else "cpu"
+        rows = []
+        for name, options in TOKENS.items():
+            trial = max(5, int(self.seconds))
+            short = self.ours(config, *options, *steps_of(2 * trial, trial))[1].validations
+            step = (short[1].seconds - short[0].seconds) / trial  # without the first one, which may compile
+            steps = max(10, int(self.seconds / step))
+            result = self.ours(config, *options, *steps_of(steps))[1]
+            what = f"{name} as tokens, {config}.yaml: {steps:,} steps in {result.seconds:.0f} s"
+            assert result.last is not None
+            rows.append(Row(what, "bits per held-out byte", [], [result.last.bits_per_byte]))
+        return rows
 
     def generation(self) -> list[Row]:
         """Measures how fast nanoGPT's 10.65M-parameter network writes, without and with a cache."""
@@ -166,7 +180,7 @@ class Bench:
         for config in ("cpu-10min", "cpu-1h"):
             seconds, result = self.ours(config)
             rows.append(Row(f"{config}.yaml, whole process", "min", [], [seconds / 60]))
-            rows.append(Row("its exact best val loss", "nats", [], [result["val_loss"]]))
+            rows.append(Row("its exact best val loss", "nats", [], [val_loss(result)]))
         return rows
 
 
@@ -186,8 +200,27 @@ MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
     "time": Bench.time,
     "generation": Bench.generation,
     "preparation": Bench.preparation,
+    "tokens": Bench.tokens,
     "long": Bench.long,
 }
+TOKENS = {
+    "characters": ["--data.tokenizer=characters"],
+    "bytes": ["--data.tokenizer=bytes"],
+    "BPE 512": ["--data.tokenizer=bpe", "--data.vocab_size=512"],
+    "BPE 2,048": ["--data.tokenizer=bpe", "--data.vocab_size=2048"],
+}
+
+
+def steps_of(steps: int, every: int | None = None) -> list[str]:
+    """Returns the options of a fit of so many steps, measured at its end or every so many, without samples."""
+    every = every or steps
+    return [f"--trainer.max_steps={steps}", f"--trainer.val_check_interval={every}", "--sample.max_new_tokens=0"]
+
+
+def val_loss(result: Result) -> float:
+    """Returns the last validation's loss, in nats per token."""
+    assert result.last is not None
+    return result.last.nats_per_token
 
 
 def timed(*args: str) -> tuple[float, str]:
@@ -235,6 +268,7 @@ def with_block(document: Path, text: str) -> str:
 def bench(
     measure: str = "step,time,generation,preparation",
     rounds: int = 3,
+    seconds: float = 120.0,
     configs: str = "configs",
     runs_dir: str = "runs",
     data_dir: str = "data",
@@ -243,8 +277,9 @@ def bench(
     """Measure this project beside a plain PyTorch loop, and write the table to <runs_dir>/bench/table.md.
 
     Args:
-        measure: What: step, time, generation, preparation, long; several with commas.
+        measure: What: step, time, generation, preparation, tokens, long; several with commas.
         rounds: How often each side is measured, in turns.
+        seconds: How long each tokenizer is trained, for tokens; from 600 on by the recipe of ten minutes.
         configs: The folder of the recipes.
         runs_dir: The folder of all runs.
         data_dir: The folder that fetched and prepared texts are saved in.
@@ -257,10 +292,12 @@ def bench(
             raise UserError(f"--measure takes {', '.join(MEASUREMENTS)}, not {name!r}")
     if rounds < 1:
         raise UserError(f"--rounds must be at least 1, not {rounds}")
+    if not 1 <= seconds < math.inf:
+        raise UserError(f"--seconds must be at least 1, not {seconds}")
     if document is not None:
         with_block(Path(document), "")  # complains before anything is measured
     folder = Path(runs_dir) / "bench"
-    measurements = Bench(folder, Path(configs), Path(data_dir), rounds)
+    measurements = Bench(folder, Path(configs), Path(data_dir), rounds, seconds)
     text = io.StringIO()
     for part in (f"{description()}\n\n", HEAD):
         text.write(part)
@@ -273,7 +310,8 @@ def bench(
         file.write(text.getvalue().encode())
     print(f"\nsaved in {folder / 'table.md'}")
     if document is not None:
-        command = f'make bench ARGS="--measure {measure} --rounds {rounds} --document {document}"'
+        budget = f" --seconds {seconds:g}" if "tokens" in chosen else ""
+        command = f'make bench ARGS="--measure {measure} --rounds {rounds}{budget} --document {document}"'
         page = with_block(Path(document), f"`{command}` on {text.getvalue()}")
         with replacing(document) as file:
             file.write(page.encode())

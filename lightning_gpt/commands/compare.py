@@ -15,7 +15,7 @@ from lightning_gpt.runs import find_checkpoint
 from lightning_gpt.runs.text import text_of
 from lightning_gpt.text import Tokens
 from lightning_gpt.text.classes import CLASSES, classes_of
-from lightning_gpt.text.units import NATS_PER_BIT, by_character
+from lightning_gpt.text.units import NATS_PER_BIT, ByCharacter, by_character
 
 FEW = 20  # blocks: with fewer, an interval means little
 INDEPENDENT = 1000  # characters at least that a block must have: neighbouring words are surprising together
@@ -103,29 +103,37 @@ def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs", data_di
             "there is nothing that was held out from both"
         )
     texts = [text_of(path, gpt.record, data_dir) for path, gpt in zip(paths, gpts, strict=True)]
-    read = [text.encoding or "utf-8" for text in texts]
-    if read[0] != read[1]:
-        raise UserError(f"A read the text as {read[0]} and B as {read[1]}: these are not the same characters")
+    encodings = [text.encoding or "utf-8" for text in texts]
+    if encodings[0] != encodings[1]:
+        raise UserError(f"A read the text as {encodings[0]} and B as {encodings[1]}: these are not the same characters")
     splits = [text.split for text in texts]
     if splits[0] != splits[1]:
         raise UserError(f"A was trained on {splits[0]} and B on {splits[1]}: they do not hold out the same part")
     pairs = list(zip(gpts, texts, strict=True))
-    losses = [surprisal(gpt, text) for gpt, text in pairs]
-    end = min(len(nats) for nats in losses)
-    common = np.isfinite(losses[0][:end]) & np.isfinite(losses[1][:end])  # all but the first tokens' characters
-    nats_a, nats_b = (nats[:end][common] for nats in losses)
-    held_out = texts[0].tokenizer.decode(texts[0].val_ids[: MOST_READ + 1])[:end]
-    characters = "".join(held_out[i] for i in np.flatnonzero(common))
+    read = [surprisal(gpt, text) for gpt, text in pairs]
+    end = min(len(one.text) for one in read)
+    if len({one.text[: end - 1] for one in read}) > 1:  # the last character may be cut
+        raise UserError(
+            "A and B do not read the same characters of it: one's tokenizer takes the file as it is, the other's has "
+            "line ends and byte order marks mended; train both on a text whose line ends are \\n"
+        )
+    common = np.isfinite(read[0].nats[:end]) & np.isfinite(read[1].nats[:end])  # all but the first tokens' characters
+    nats_a, nats_b = (one.nats[:end][common] for one in read)
+    characters = "".join(read[0].text[i] for i in np.flatnonzero(common))
+    size = read[0].sizes[:end][common].sum()
     context = max(gpt.network.block_size * -(-text.length.characters // text.length.tokens) for gpt, text in pairs)
     block = context * -(-INDEPENDENT // context)
     kinds = classes_of(characters)
     blocks = -(-len(characters) // block)
     print(f"held out  {len(characters):,} characters of {names[0]!r}, {blocks:,} blocks of {block:,}\n")
     for name, path, gpt, loss in zip("AB", paths, gpts, (nats_a, nats_b), strict=True):
-        bits = loss.sum() / len(characters.encode()) / NATS_PER_BIT
+        bits = loss.sum() / size / NATS_PER_BIT
         print(f"{name}  {loss.mean():.4f} nats per character, {bits:.4f} bits per byte  {described(gpt)}  {path}")
     whole = difference(nats_a, nats_b, block)
     print(f"\nB - A     {whole}\n{verdict(whole)}\n")
+    if any(text.token_lengths[:, 0].max() > 1 for text in texts):
+        print("(No table by kind of character: a token of several shares its nats evenly among them.)")
+        return
     print(f"{'':14}{'characters':>10}  {'A':>7}  {'B':>7}  {'B - A':>8}")
     for kind, name in enumerate(CLASSES):
         if (kinds == kind).any():
@@ -135,10 +143,10 @@ def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs", data_di
             print(f"{name:14}{part.characters:10,}  {part.a:7.4f}  {part.b:7.4f}  {part.mean:+8.4f} {margin}")
 
 
-def surprisal(gpt: TrainedGPT, text: Tokens) -> np.ndarray:
-    """Computes nats (M,) of the held-out text's characters (of a long one, its beginning), NaN if not predicted."""
+def surprisal(gpt: TrainedGPT, text: Tokens) -> ByCharacter:
+    """Computes nats of the held-out text's characters; of a long one, of its beginning."""
     ids = text.val_ids[: MOST_READ + 1]
-    return by_character(gpt.read(ids).nats, ids, gpt.tokenizer)
+    return by_character(gpt.read(ids).nats, ids, gpt.tokenizer, text.is_text)
 
 
 def described(gpt: TrainedGPT) -> str:

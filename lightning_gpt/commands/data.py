@@ -20,9 +20,10 @@ def data(
     """Fetch a corpus, check it, and prepare it for training.
 
     Args:
-        corpus: A source's name, or a path to a text file or a folder of them, or several with commas in between.
+        corpus: A source's name, or a path to a text file or a folder of them, or several with commas in between; for
+            bytes as tokens, any file.
         data_dir: The folder that fetched and prepared texts are saved in.
-        tokenizer: What a token is: characters.
+        tokenizer: What a token is: characters, bytes, bpe, or the path of a tokenizer.json.
         vocab_size: How many tokens there shall be, for a tokenizer that leaves the choice.
         train_fraction: The first part of the text, from which a tokenizer may learn.
         split: Where that part ends: characters (anywhere) or files (between two files).

@@ -79,7 +79,7 @@ def generate(
     if out is not None:
         try:
             with replacing(out) as file:
-                file.write(f"\n{RULE}\n".join(texts).encode())
+                file.write(f"\n{RULE}\n".join(texts).encode(errors="replace"))
         except OSError as error:
             raise UserError(f"can't write {out}: {error.strerror or error}") from error
 

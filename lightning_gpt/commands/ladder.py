@@ -29,7 +29,7 @@ LINE = "We know, "  # of Shakespeare's first page: rung 3's attention over it is
 
 @dataclass(frozen=True)
 class Row:
-    """A rung's row of the table; losses in nats per character, exact over the held-out text.
+    """A rung's row of the table; losses in nats per token, exact over the held-out text.
 
     Attributes:
         rung: its name.
@@ -37,8 +37,8 @@ class Row:
         parameters: of its network.
         val_loss: with the first seed.
         spread: lowest and highest val_loss of all seeds, if there are several.
-        bits_per_char: val_loss in bits.
-        reference: the loss that the lecture's author wrote beside the step.
+        bits_per_char: val_loss in bits per character.
+        reference: the loss that the lecture's author wrote beside the step, of characters as tokens.
         seconds: of training.
         sample: a few words that it writes.
     """
@@ -172,6 +172,7 @@ def row_of(number: int, name: str, runs: Sequence[Run]) -> Row:
     result = runs[0].result
     losses = [done.result.last.nats_per_token for done in runs if done.result.last is not None]
     assert result.last is not None
+    gpt = runs[0].load("last")
     return Row(
         name,
         RUNGS[number - 1].idea,
@@ -179,9 +180,9 @@ def row_of(number: int, name: str, runs: Sequence[Run]) -> Row:
         result.last.nats_per_token,
         f"{min(losses):.4f} to {max(losses):.4f}" if len(losses) > 1 else "",
         result.last.bits_per_char,
-        RUNGS[number - 1].reference,
+        RUNGS[number - 1].reference if gpt.tokenizer.per_character else None,
         result.last.seconds,
-        " ".join(runs[0].load("last").generate(max_new_tokens=120, seed=1337).split())[:60],
+        " ".join(gpt.generate(max_new_tokens=120, seed=1337).split())[:60],
     )
 
 

@@ -21,6 +21,7 @@ from lightning_gpt.launch.running import run
 from lightning_gpt.text import Tokens
 from lightning_gpt.text.mapped import token_counts
 from lightning_gpt.text.overlap import LONG, covered, training_index
+from lightning_gpt.text.units import Length
 
 LOOKED_UP = 200_000  # held-out characters whose copies are looked for
 # how often networks of one to three parameters a character can read Tiny Shakespeare before val/loss rises, with a
@@ -104,30 +105,36 @@ def existing(folder: Path) -> Path:
 
 
 def examine_text(tokens: Tokens) -> dict[str, Any]:
-    """Examines the text: its characters, and whether its held-out part is a fair test of the rest."""
+    """Examines the text: its tokens, and whether its held-out part is a fair test of the rest."""
     train, val, tokenizer, length = tokens.train_ids, tokens.val_ids, tokens.tokenizer, tokens.length
     known, held_out = (token_counts(ids, len(tokenizer)) for ids in (train, val))
     counts = known + held_out
+    rare = np.flatnonzero((counts > 0) & (counts < RARE))
+    ascii_only = all(tokenizer.token_bytes(token).isascii() for token in np.flatnonzero(counts).tolist())
+    encoding = "UTF-8" if tokens.is_text else "no text"
     found: dict[str, Any] = {
         "corpus": tokens.corpus,
         "sha256": tokens.sha256,
-        "encoding": (tokens.encoding or "utf-8").upper()
-        + (", ASCII only" if length.characters == length.bytes else ""),
+        "encoding": "UTF-8, ASCII only" if ascii_only else encoding,
         "remarks": list(tokens.remarks),
         "warnings": list(tokens.warnings),
         "characters": length.characters,
+        "tokens": length.tokens,
+        "unit": tokenizer.unit,
         "distinct": len(tokenizer),
-        "rare": {tokenizer.token_text(i): int(counts[i]) for i in np.flatnonzero(counts < RARE).tolist()},
+        "rare": {tokenizer.token_text(i): int(counts[i]) for i in rare.tolist()},
         "unseen": [tokenizer.token_text(i) for i in np.flatnonzero((known == 0) & (held_out > 0)).tolist()],
-        "train_characters": len(train),
-        "held_out_characters": len(val),
+        "train_characters": Length.of(train, tokens.token_lengths).characters,
+        "held_out_characters": Length.of(val, tokens.token_lengths).characters,
+        "train_tokens": len(train),
+        "held_out_tokens": len(val),
         "held_out_copied": None,
         "held_out_copied_long": None,
         "longest_copied": None,
     }
     index = training_index(tokens) if len(train) and len(val) else None
     if index is not None:
-        lengths = index.lengths(tokenizer.decode(val[:LOOKED_UP]))
+        lengths = index.lengths(tokenizer.decode(val[:LOOKED_UP])[:LOOKED_UP])
         found["held_out_copied"] = float(covered(lengths, LONG).mean())
         found["held_out_copied_long"] = float(covered(lengths, COPIED).mean())
         found["longest_copied"] = int(lengths.max())
@@ -142,7 +149,7 @@ def suited(text: dict[str, Any], here: dict[str, Any]) -> str:
         recipe, block = "configs/cpu-10min.yaml", 256
     else:
         recipe, block = "configs/cpu.yaml", 256
-    fits = min(text["held_out_characters"], text["train_characters"]) - 1
+    fits = min(text["held_out_tokens"], text["train_tokens"]) - 1
     return recipe if fits >= block else f"{recipe} --data.block_size {max(fits // 2, 1)}"
 
 
@@ -151,21 +158,24 @@ def examine_recipe(prepared: Prepared) -> dict[str, Any]:
     model, data, trainer = prepared.made()
     net = model.blueprint(*data.sizes)
     parameters = sum(p.numel() for p in net.parameters())
+    length = data.tokens.length
+    per_token = length.characters / length.tokens
+    ratio = parameters / (len(data.train_ids) * per_token)
     batch = data.block_size * data.batch_size * trainer.accumulate_grad_batches * trainer.world_size
     # each network of an ensemble reads its share of a batch
     passes = trainer.max_steps * batch / net.n_member / len(data.train_ids) if trainer.max_steps > 0 else None
     return {
         "network": type(net).__name__,
         "parameters": parameters,
-        "parameters_per_character": parameters / len(data.train_ids),
+        "parameters_per_character": ratio,
         "block_size": data.block_size,
         "blocks": len(data.train_ids) // data.block_size,
         "steps": trainer.max_steps if trainer.max_steps > 0 else None,
-        "characters_per_step": batch,
+        "characters_per_step": round(batch * per_token),
         "passes": passes,
         "dropout": float(net.sizes.get("dropout") or 0.0),
         "noise": data.noise,
-        "overfitting": overfitting(parameters / net.n_member / len(data.train_ids), passes),
+        "overfitting": overfitting(ratio / net.n_member, passes),
         "precision": str(trainer.precision),
         "compile": model.compile_network,
         "checkpoint_bytes": 3 * 4 * parameters * 2,  # best and last, each with two moments a weight

@@ -6,7 +6,7 @@ from typing import Any
 from lightning_gpt.terminal import row
 from lightning_gpt.text.overlap import LONG
 
-RARE = 10  # a character that occurs less often is hardly learned
+RARE = 10  # a token that occurs less often is hardly learned
 COPIED = 100  # characters: no line of this length occurs twice by accident
 STEPS = 12  # steps that are measured
 
@@ -41,17 +41,19 @@ def say_machine(found: dict[str, Any]) -> list[str]:
 
 def say_text(found: dict[str, Any]) -> list[str]:
     """Describes the text."""
-    size_and_kind = f"{found['characters']:,} characters, {found['distinct']} distinct, {found['encoding']}"
+    unit = found["unit"]
+    tokens = "" if unit == "character" else f"{found['tokens']:,} {unit}s, "
+    kind = f"{found['characters']:,} characters, {tokens}{found['distinct']:,} distinct, {found['encoding']}"
     lines = [
-        row("text", f"{found['corpus']}: {size_and_kind}"),
-        row("", f"{found['train_characters']:,} to train on, {found['held_out_characters']:,} held out"),
+        row("text", f"{found['corpus']}: {kind}"),
+        row("", f"{found['train_characters']:,} characters to train on, {found['held_out_characters']:,} held out"),
         *(row("", remark) for remark in found["remarks"]),
         *(warn(warning) for warning in found["warnings"]),
     ]
     if rare := found["rare"]:
-        lines.append(row("", f"{len(rare)} characters occur in it fewer than {RARE} times: {some(rare)}"))
+        lines.append(row("", f"{len(rare)} {unit}s occur in it fewer than {RARE} times: {some(rare)}"))
     if unseen := found["unseen"]:
-        lines.append(warn(f"the held-out text has characters that the training text lacks: {some(unseen)}"))
+        lines.append(warn(f"the held-out text has {unit}s that the training text lacks: {some(unseen)}"))
     recipe = row("", f"a recipe for it on this machine: {found['suited_recipe']}")
     copied, long = found["held_out_copied"], found["held_out_copied_long"]
     if copied is None:
@@ -65,9 +67,9 @@ def say_text(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def some(characters: Iterable[str], most: int = 30) -> str:
-    """Joins a few characters, readable."""
-    shown = [repr(c)[1:-1] for c in characters]
+def some(tokens: Iterable[str], most: int = 30) -> str:
+    """Joins a few tokens, readable."""
+    shown = [repr(token)[1:-1] for token in tokens]
     return " ".join(shown[:most]) + (" …" if len(shown) > most else "")
 
 

@@ -15,6 +15,7 @@ from lightning_gpt.launch.options import CHOICES, Given, choice_options, flatten
 from lightning_gpt.model.trained import TrainedGPT, of_checkpoint
 from lightning_gpt.runs.config import FILE, read_config
 from lightning_gpt.runs.folders import run_folder
+from lightning_gpt.tokens import names_a_file
 
 TAKEN = (  # of the Trainer's options: those that say how the network learns, not where, nor what else is started
     "max_steps", "val_check_interval", "log_every_n_steps", "limit_val_batches", "accumulate_grad_batches",
@@ -64,7 +65,9 @@ def found_beside(path: Path, checkpoint: Mapping[str, Any]) -> Found:
         if record.corpus.train_fraction is not None:
             defaults["data.train_fraction"] = record.corpus.train_fraction
             defaults |= {f"data.{name}": getattr(record.corpus, name) for name in ("split", "encoding", "endings")}
-    defaults["data.tokenizer"] = record.tokenizer.kind
+    # a file is named still, and not read: the record has what was in it
+    if record.tokenizer.per_character or not names_a_file(str(defaults.get("data.tokenizer"))):
+        defaults["data.tokenizer"] = record.tokenizer.kind
     if folder is not None:  # the run goes on in its own folder, wherever that is now
         defaults |= {"name": folder.parent.name, "runs_dir": os.path.relpath(folder.parent.parent)}
     return Found(path, gpt, folder, defaults, left_out, bool(config))

@@ -76,6 +76,7 @@ class Findings:
     samples: Sequence[Sample]
     pieces: Sequence[Piece]  # the coloured beginning of the held-out text
     classes: Mapping[str, tuple[int, float]]  # how many characters, nats per character
+    shared: bool  # whether some tokens are of several characters, which share their nats evenly
     positions: Curve  # (tokens that could be seen, mean loss)
     most_expected: Sequence[Line]
     least_expected: Sequence[Line]
@@ -95,10 +96,9 @@ def find_out(
     """Reads the held-out text (of a longer one, two million tokens), writes samples, looks at attention."""
     tokenizer, val_ids = gpt.tokenizer, tokens.val_ids[: MOST_READ + 1]
     whole = gpt.read(val_ids)
-    text = tokenizer.decode(val_ids)
-    nats = by_character(whole.nats, val_ids, tokenizer)
-    known = np.flatnonzero(np.isfinite(nats[: len(text)]))  # all but the first token's
-    lines = expected_lines(text, nats)
+    spread = by_character(whole.nats, val_ids, tokenizer, tokens.is_text)
+    known = np.flatnonzero(np.isfinite(spread.nats))  # all but the first token's
+    lines = expected_lines(spread.text, spread.nats)
     beginning = val_ids[: SHOWN + 1]
     looked_at = interesting_line(val_ids, tokenizer, min(LOOKED_AT, gpt.network.block_size))
     maps = attention_maps(gpt.network, looked_at.to(gpt.device))
@@ -107,12 +107,13 @@ def find_out(
         card=card,
         loss=float(whole.nats.mean()),
         unit=tokenizer.unit,
-        length=Length.of(val_ids[1:], tokenizer),
+        length=Length.of(val_ids[1:], tokens.token_lengths),
         curves=curves,
         baselines=baselines,
         samples=[write(gpt, index, tokenizer.clean(prompt), temperature, seed) for temperature in TEMPERATURES],
         pieces=pieces(beginning, gpt.read(beginning, GUESSES), tokenizer),
-        classes=mean_by_class(nats[known], "".join(text[i] for i in known)),
+        shared=bool(tokens.token_lengths[:, 0].max() > 1),
+        classes=mean_by_class(spread.nats[known], "".join(spread.text[i] for i in known)),
         positions=by_position(whole.nats, gpt.network.block_size),
         most_expected=lines[:LINES],
         least_expected=lines[: -LINES - 1 : -1],

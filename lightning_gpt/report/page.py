@@ -135,10 +135,11 @@ def classes(found: Findings) -> str:
         f"nats per {found.unit}",
         log_x=True,
     )
+    shared = f" The characters of a {found.unit} share its nats evenly." if found.shared else ""
     return (
         '<h2>Where the loss is</h2>\n<table><tr><th>kind</th><th class="n">characters</th><th class="n">nats each</th>'
         f"<th></th></tr>{rows}</table>\n<figure>{chart}<figcaption>Loss by how much of the text before could be seen: "
-        "the block begins without any.</figcaption></figure>"
+        f"the block begins without any.{shared}</figcaption></figure>"
     )
 
 

@@ -9,7 +9,7 @@ from lightning_gpt.model import Record
 from lightning_gpt.runs.config import FILE, read_config
 from lightning_gpt.runs.folders import run_folder
 from lightning_gpt.text import Tokens, find_corpus, prepare
-from lightning_gpt.tokens import covering, tokenizer_recipe
+from lightning_gpt.tokens import Recipe
 
 
 def text_of(path: Path, record: Record, data_dir: str | Path = "data") -> Tokens:
@@ -33,7 +33,6 @@ def text_of(path: Path, record: Record, data_dir: str | Path = "data") -> Tokens
         source, fraction = data.get("corpus"), data.get("train_fraction")
     if not isinstance(source, str) or not isinstance(fraction, float) or not 0.0 < fraction < 1.0:
         raise UserError(f"{path} does not lie in a run's folder, so it is not known where its text is")
-    size = data.get("vocab_size")
     found = find_corpus(source, data_dir, offline=None, endings=corpus.endings, encoding=corpus.encoding)
     now = found.sha256()  # before it is read: whoever sent the checkpoint may have named any file of this machine
     if now != corpus.sha256:
@@ -41,9 +40,7 @@ def text_of(path: Path, record: Record, data_dir: str | Path = "data") -> Tokens
             f"{path} was trained on {corpus.name!r} with SHA-256 {corpus.sha256[:12]}…, and that text has {now[:12]}… "
             "now: bring the old text back"
         )
-    folder = Path(data_dir) / "prepared"
-    recipe = tokenizer_recipe(record.tokenizer.kind, size if isinstance(size, int) and size > 0 else None)
-    return prepare(found, folder, fraction, covering(record.tokenizer, recipe), corpus.split)
+    return prepare(found, Path(data_dir) / "prepared", fraction, Recipe.of(record.tokenizer), corpus.split)
 
 
 def _data_options(path: Path) -> Mapping[str, Any]:

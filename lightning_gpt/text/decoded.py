@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 REMARKS = {
     "marked": "a byte order mark at the beginning was left out",
     "line ends": "its \\r line ends were made \\n",
+    "no text": "it is not UTF-8 throughout: no text, and each of its bytes counts as a character",
 }
 ALSO_UTF8 = "also UTF-8"
 CONTROL = re.compile("[^\\t\\n\\f -~\\u00a0-\\U0010ffff]")  # C0 but tab, line end and page break; C1

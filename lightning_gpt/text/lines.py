@@ -10,9 +10,9 @@ LOOKED_THROUGH = 2000  # tokens
 
 
 def interesting_line(ids: np.ndarray, tokenizer: Tokenizer, size: int) -> Tensor:
-    """Finds the first line of ids (N,) of `size` characters or more, else the beginning: `size` ids at most, int64."""
-    beginning = ids[:LOOKED_THROUGH]
-    for line in tokenizer.decode(beginning).split("\n")[:-1]:  # the last may be cut in the middle of a character
-        if len(line) >= size:
-            return tokenizer.encode(line, "skip")[:size]
-    return torch.from_numpy(beginning[:size].astype(np.int64))
+    """Finds the first line of ids (N,) of `size` tokens or more, else the beginning: `size` ids at most, int64."""
+    beginning = ids[:LOOKED_THROUGH].astype(np.int64)
+    ends = [i for i, token in enumerate(beginning.tolist()) if tokenizer.token_bytes(token).endswith(b"\n")]
+    starts = [0, *(end + 1 for end in ends)]
+    start = next((start for start, end in zip(starts, ends, strict=False) if end - start >= size), 0)
+    return torch.from_numpy(beginning[start : start + size])

@@ -18,6 +18,7 @@ from lightning_gpt.files import replacing
 from lightning_gpt.text.corpus import CHUNK, Corpus
 from lightning_gpt.text.decoded import FOUND, DecodedText, remarks_on, warnings_of
 from lightning_gpt.text.mapped import map_ids
+from lightning_gpt.text.raw import NO_TEXT, RawText
 from lightning_gpt.text.split import Split
 from lightning_gpt.text.units import Length
 from lightning_gpt.tokens import Recipe, Tokenizer, of_plain, tokenizer_recipe
@@ -48,6 +49,7 @@ class Tokens:
         encoding: of its bytes, by Python's name; None: UTF-8.
         split: the rule that it was split by.
         path: of the prepared file.
+        is_text: whether it is UTF-8; else, which only a tokenizer that reads any file allows, each byte is a character.
     """
 
     ids: np.ndarray
@@ -61,6 +63,7 @@ class Tokens:
     encoding: str | None
     split: Split
     path: Path
+    is_text: bool = True
 
     @property
     def train_ids(self) -> np.ndarray:
@@ -72,15 +75,21 @@ class Tokens:
         """The held-out split, (N - n_train,)."""
         return self.ids[self.n_train :]
 
+    @property
+    def token_lengths(self) -> np.ndarray:
+        """(V, 2), int64: how many characters and how many bytes of this text each token is."""
+        lengths = self.tokenizer.token_lengths
+        return lengths if self.is_text else lengths[:, [1, 1]]
+
     @cached_property
     def held_out(self) -> Length:
         """The length of the held-out targets: of all its tokens but the first, which is only read."""
-        return Length.of(self.val_ids[1:], self.tokenizer)
+        return Length.of(self.val_ids[1:], self.token_lengths)
 
     def __str__(self) -> str:
         unit = self.tokenizer.unit
         tokens = "" if self.tokenizer.per_character else f"{self.length.tokens:,} {unit}s, "
-        return f"{self.corpus}: {self.length.characters:,} characters, {tokens}{len(self.tokenizer)} distinct"
+        return f"{self.corpus}: {self.length.characters:,} characters, {tokens}{len(self.tokenizer):,} distinct"
 
 
 def prepare(
@@ -129,10 +138,13 @@ def prepare(
     if card.held_out_files:
         last = "the last file" if card.held_out_files == 1 else f"the last {card.held_out_files:,} files"
         remarks.append(f"held out: {last} of {len(corpus.parts):,}")
+    if recipe.size is not None and len(card.tokenizer) < recipe.size:
+        unit = card.tokenizer.unit
+        remarks.append(f"its training part gives {len(card.tokenizer):,} {unit}s, not {recipe.size:,}: it is short")
     warnings = warnings_of(card.found, corpus.encoding)
     return Tokens(
         ids, n_train, card.tokenizer, corpus.name, sha256, card.length, tuple(remarks), warnings, corpus.encoding, rule,
-        ids_path,
+        ids_path, NO_TEXT not in card.found,
     )  # fmt: skip
 
 
@@ -190,7 +202,7 @@ def _read_card(card_path: Path, ids_path: Path, recipe: Recipe) -> Card | None:
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         if card_path.stat().st_size <= LONGEST_CARD:
             card = Card.of_plain(json.loads(card_path.read_text(encoding="utf-8")))
-            if recipe.fits(card.tokenizer) and _are_as_written(ids_path, card):
+            if recipe.makes(card.tokenizer) and _are_as_written(ids_path, card):
                 return card
     return None
 
@@ -210,8 +222,10 @@ def _are_as_written(ids_path: Path, card: Card) -> bool:
 
 def _write(corpus: Corpus, ids_path: Path, card_path: Path, recipe: Recipe, rule: Split) -> Card:
     """Writes ids and card in a few passes over the text: to count it and learn the tokenizer, then to encode it."""
-    with _progress(corpus) as bar:
-        text = DecodedText(corpus, bar)
+    # it is read so often at most: to count it, to learn from it, twice, and to encode each of two parts
+    readings = 2 if recipe.kind.per_character else 5
+    with _progress(corpus, readings) as bar:
+        text = (RawText if recipe.kind.reads_any_file else DecodedText)(corpus, bar)
         if recipe.kind.per_character:
             tokenizer = recipe.learn(text.pieces)  # which reads it, and so counts it
             cut, held_out_files = rule.place(text.lengths, corpus.name)
@@ -240,11 +254,11 @@ def _write(corpus: Corpus, ids_path: Path, card_path: Path, recipe: Recipe, rule
     return card
 
 
-def _progress(corpus: Corpus) -> "tqdm[NoReturn]":
-    """Makes a progress bar for two passes over the corpus, shown on a terminal and only where it takes long."""
+def _progress(corpus: Corpus, readings: int) -> "tqdm[NoReturn]":
+    """Makes a progress bar for so many passes over the corpus, shown on a terminal and only where it takes long."""
     from tqdm import tqdm
 
     return tqdm(
-        total=2 * corpus.size, unit="B", unit_scale=True, desc=f"preparing {corpus.name}", leave=False, delay=1.0,
-        disable=None,
+        total=readings * corpus.size, unit="B", unit_scale=True, desc=f"preparing {corpus.name}", leave=False,
+        delay=1.0, disable=None,
     )  # fmt: skip

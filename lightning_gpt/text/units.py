@@ -27,9 +27,9 @@ class Length:
     bytes: int
 
     @classmethod
-    def of(cls, ids: np.ndarray, tokenizer: Tokenizer) -> "Length":
-        """Counts the text that ids (N,) stand for."""
-        characters, size = token_counts(ids, len(tokenizer)) @ tokenizer.token_lengths
+    def of(cls, ids: np.ndarray, token_lengths: np.ndarray) -> "Length":
+        """Counts the text that ids (N,) stand for; token_lengths (V, 2) as in `Tokens`."""
+        characters, size = token_counts(ids, len(token_lengths)) @ token_lengths
         return cls(len(ids), int(characters), int(size))
 
     def bits_per_character(self, nats_per_token: float) -> float:
@@ -47,16 +47,34 @@ def cross_entropy(logits: Tensor, targets: Tensor, reduction: str = "none") -> T
     return nats.view_as(targets) if reduction == "none" else nats
 
 
-def by_character(nats: np.ndarray, ids: np.ndarray, tokenizer: Tokenizer) -> np.ndarray:
-    """Spreads nats (N - 1,) of the tokens after the first of ids (N,) over their text's characters, (M,).
+@dataclass(frozen=True)
+class ByCharacter:
+    """A text by its characters, whatever its tokens are: M of them, and what each one cost.
+
+    Attributes:
+        text: M characters, U+FFFD where bytes are none.
+        sizes: (M,), bytes of each.
+        nats: (M,); NaN for those of the first token, which was not predicted.
+    """
+
+    text: str
+    sizes: np.ndarray
+    nats: np.ndarray
+
+
+def by_character(nats: np.ndarray, ids: np.ndarray, tokenizer: Tokenizer, is_text: bool = True) -> ByCharacter:
+    """Spreads nats (N - 1,) of the tokens after the first of ids (N,) over their text's characters.
 
     A token's nats are shared evenly among its bytes, and a character has those of its bytes: for characters as tokens
-    nothing changes, and for any tokenizer the sum stays. The first token was not predicted: its characters have NaN.
+    nothing changes, and for any tokenizer the sum stays but for a character that the first token has begun. Of what is
+    no text each byte is a character.
     """
-    if tokenizer.per_character:
-        return np.concatenate([[np.nan], nats])
     tokens = [tokenizer.token_bytes(token) for token in ids.tolist()]
-    sizes = np.array([len(token) for token in tokens])
-    shares = np.repeat(np.concatenate([[np.nan], nats]) / sizes, sizes)
-    starts = np.flatnonzero([begins_character(byte) for byte in b"".join(tokens)])
-    return np.add.reduceat(shares, starts)
+    lengths = np.array([len(token) for token in tokens])
+    shares = np.repeat(np.concatenate([[np.nan], nats]) / lengths, lengths)
+    data = b"".join(tokens)
+    if not is_text:
+        return ByCharacter(data.decode("ascii", "replace"), np.ones(len(data), dtype=np.int64), shares)
+    starts = np.flatnonzero(begins_character(np.frombuffer(data, dtype=np.uint8)))
+    text = data.decode("utf-8", "replace")  # the last may be cut
+    return ByCharacter(text, np.diff(starts, append=len(data)), np.add.reduceat(shares, starts))

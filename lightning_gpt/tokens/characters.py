@@ -35,8 +35,6 @@ class Characters(Tokenizer):
     @classmethod
     def learn(cls, text: Pieces, vocab_size: int | None) -> "Characters":
         """Reads the text once; see `Tokenizer.learn`."""
-        if vocab_size is not None:
-            raise UserError("data.vocab_size is not for characters: there are as many as the text has; leave it out")
         seen = np.zeros(CODE_POINTS, dtype=bool)
         for piece in text():
             seen[code_points(piece)] = True

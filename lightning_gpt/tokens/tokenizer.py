@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_gpt.errors import UserError
+
 SHOWN = 8  # of many tokens, in a message
 Pieces = Callable[[], Iterator[str]]  # each call reads the text anew, a piece at a time: its length does not matter
 
@@ -27,13 +29,29 @@ class Tokenizer(ABC):
         unit: what one of its tokens is called, as in "nats per character".
         per_character: whether every token is exactly one character. Ids can then be split at any place, and are the
             same whatever part of the text is trained on.
+        reads_any_file: whether it takes a file's bytes as they are, text or not: those that are no UTF-8 come to it
+            as Python's surrogates for bytes, see `surrogates`.
     """
 
     kind: ClassVar[str]
     unit: ClassVar[str] = "token"
     per_character: ClassVar[bool] = False
+    reads_any_file: ClassVar[bool] = False
 
     # ------------------------------------------------------------------------------------------- how one is made
+
+    @classmethod
+    def chosen_size(cls, vocab_size: int | None) -> int | None:
+        """Returns how many tokens there shall be, where the tokenizer leaves a choice; None asks for its default.
+
+        Raises:
+            UserError: it can't have so many, or leaves no choice.
+        """
+        if vocab_size is not None:
+            raise UserError(
+                f"data.vocab_size is not for {cls.kind}, of which there are as many as there are: leave it out"
+            )
+        return None
 
     @classmethod
     @abstractmethod
@@ -43,10 +61,7 @@ class Tokenizer(ABC):
         Args:
             text: of a `per_character` tokenizer the whole text, for every character must have an id; of any other the
                 training part only, so that nothing of the held-out text leaks into the tokenizer.
-            vocab_size: how many tokens there shall be; None leaves it to the tokenizer.
-
-        Raises:
-            UserError: it can't have so many.
+            vocab_size: how many tokens there shall be, as `chosen_size` returned it; a short text may give fewer.
         """
 
     @abstractmethod
@@ -127,8 +142,8 @@ class Tokenizer(ABC):
 
         A character is counted with the token that holds its first byte, so that the sums over a text are exact.
         """
-        tokens = [self.token_bytes(token) for token in range(len(self))]
-        return np.array([(sum(map(begins_character, token)), len(token)) for token in tokens], dtype=np.int64)
+        tokens = [np.frombuffer(self.token_bytes(token), dtype=np.uint8) for token in range(len(self))]
+        return np.array([(begins_character(token).sum(), len(token)) for token in tokens], dtype=np.int64)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Tokenizer) and self.as_plain() == other.as_plain()
@@ -165,9 +180,9 @@ def listed(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{name!r} {n:,} times" for name, n in ordered[:SHOWN]) + more
 
 
-def begins_character(byte: int) -> bool:
-    """Tells the first byte of a UTF-8 character from the others, which are 10xxxxxx."""
-    return byte & 0xC0 != 0x80
+def begins_character(data: np.ndarray) -> np.ndarray:
+    """Tells the first bytes of UTF-8 characters from the others, which are 10xxxxxx: (n,), uint8, to (n,), bool."""
+    return data & 0xC0 != 0x80
 
 
 def as_list(ids: Iterable[int] | Tensor | np.ndarray) -> list[int]:

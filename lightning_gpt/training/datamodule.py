@@ -14,7 +14,7 @@ from lightning_gpt.text.blocks import MixedBlocks
 from lightning_gpt.text.encodings import checked_encoding
 from lightning_gpt.text.paths import checked_endings, written
 from lightning_gpt.text.split import Split
-from lightning_gpt.tokens import covering, tokenizer_recipe
+from lightning_gpt.tokens import Recipe, must_be_a_choice, tokenizer_recipe
 
 
 class CharDataModule(LightningDataModule):
@@ -22,7 +22,7 @@ class CharDataModule(LightningDataModule):
 
     Args:
         corpus: `tinyshakespeare`, `python-docs`, or a path to a text file or a folder of them, or a pattern as
-            `b/*.txt`; or several of these, with commas in between or as a list.
+            `b/*.txt`; or several of these, with commas in between or as a list. For bytes as tokens, any file.
         block_size: context length T, in tokens.
         batch_size: blocks of a training batch, on each device.
         noise: share of the tokens read in training that are replaced by random ones of the text: against memorising
@@ -32,8 +32,8 @@ class CharDataModule(LightningDataModule):
         seed: of the training blocks; linked to --seed_everything.
         data_dir: the folder that fetched and prepared texts are saved in.
         offline_corpus: what to train on where a named corpus can't be had; null makes that an error.
-        tokenizer: what a token is, by its name among `tokens.TOKENIZERS`: `characters`.
-        vocab_size: how many tokens there shall be, for a tokenizer that leaves the choice.
+        tokenizer: what a token is: `characters`, `bytes`, `bpe`, or the path of a tokenizer.json of byte-level BPE.
+        vocab_size: how many tokens there shall be, for a tokenizer that leaves the choice: `bpe`, null for 512.
         encoding: of the text's files, as Python names it: `cp1252`, `utf-16`; null is UTF-8.
         endings: of the files that are read in a folder, as `.txt,.md`.
         new_characters: what happens to characters that the network of --init_from does not know: `refuse` the text,
@@ -44,7 +44,7 @@ class CharDataModule(LightningDataModule):
             that its network was trained on.
 
     Attributes:
-        recipe: of the tokenizer; of a network that there is, see `tokens.covering`.
+        recipe: of a tokenizer to be used whatever the options say, that of a checkpoint; see `tokens.Recipe.of`.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class CharDataModule(LightningDataModule):
         rehearsal_corpus: str | None = None,
     ) -> None:
         super().__init__()
-        self.recipe = tokenizer_recipe(tokenizer, vocab_size)
+        must_be_a_choice(tokenizer, vocab_size)
         checked_encoding(encoding)
         checked_endings(endings)
         Split(train_fraction, split)
@@ -103,6 +103,7 @@ class CharDataModule(LightningDataModule):
         self.new_characters = new_characters
         self.rehearsal = rehearsal
         self.rehearsal_corpus = rehearsal_corpus
+        self.recipe: Recipe | None = None
         self.prepared: Tokens | None = None  # set by `prepare_data`, long enough or not
         self._rehearsed: Tokens | None = None
         self._baselines: dict[str, float] | None = None
@@ -151,10 +152,11 @@ class CharDataModule(LightningDataModule):
             shout(f"NOT {corpus.instead_of}: this run reads the stand-in {corpus.name}")
             self.corpus = corpus.name
         folder = Path(self.data_dir) / "prepared"
-        self.prepared = prepare(corpus, folder, self.train_fraction, self.recipe, self.split)
+        recipe = self.recipe or tokenizer_recipe(self.tokenizer, self.vocab_size)
+        self.prepared = prepare(corpus, folder, self.train_fraction, recipe, self.split)
         if self.rehearsal and self.rehearsal_corpus is not None:
             earlier = find_corpus(self.rehearsal_corpus, self.data_dir, None, self.endings, self.encoding)
-            recipe = covering(self.prepared.tokenizer, self.recipe)
+            recipe = Recipe.of(self.prepared.tokenizer)
             self._rehearsed = prepare(earlier, folder, self.train_fraction, recipe, self.split)
 
     def setup(self, stage: str) -> None:

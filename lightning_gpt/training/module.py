@@ -187,7 +187,7 @@ class LanguageModel(LightningModule):
                 self._begin_with(self.source, self.net)
             self.record = self.record_of(self.net, self.data)
         device = self.trainer.strategy.root_device.type
-        self.held_out.token_lengths = torch.from_numpy(self.tokenizer.token_lengths)
+        self.held_out.token_lengths = torch.from_numpy(self.data.tokens.token_lengths)
         if self.compile_network and device == "cpu" and not machine.has_compiler():
             self.print("not compiled: there is no C++ compiler (g++) on this machine; the run is slower, and the same")
         elif self.compile_network and device == "mps":

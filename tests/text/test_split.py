@@ -7,7 +7,7 @@ from lightning_gpt import UserError
 from lightning_gpt.text import find_corpus, prepare
 from lightning_gpt.text.baselines import baselines
 from lightning_gpt.text.split import Split
-from lightning_gpt.tokens import TOKENIZERS, Characters
+from lightning_gpt.tokens import TOKENIZERS, Characters, tokenizer_recipe
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,9 @@ class Words(Characters):
 def test_any_tokenizer_learns_from_whole_files_and_is_split_at_the_same_character(folder, monkeypatch):
     monkeypatch.setitem(TOKENIZERS, "words", Words)
     for fraction in (0.9, 0.6):
-        own = prepare(find_corpus(str(folder / "texts")), folder / "prepared", fraction, "words", split="files")
+        own = prepare(
+            find_corpus(str(folder / "texts")), folder / "prepared", fraction, tokenizer_recipe("words"), split="files"
+        )
         assert held_out(own) == held_out(split(folder, fraction)) and own.remarks == split(folder, fraction).remarks
         assert not set(Words.learned_from) & set(held_out(own)) - {"\n"}
 

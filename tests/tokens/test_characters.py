@@ -90,7 +90,7 @@ def test_a_long_text_is_encoded_as_a_short_one():
 
 def test_they_can_not_be_as_many_as_one_likes():
     with pytest.raises(UserError, match=r"data.vocab_size is not for characters"):
-        Characters.learn(lambda: iter(["abc"]), 5)
+        tokenizer_recipe("characters", 5)
     with pytest.raises(UserError, match=r"data.vocab_size must be at least 1, not 0"):
         tokenizer_recipe("characters", 0)
 
