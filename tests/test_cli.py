@@ -121,7 +121,7 @@ def test_a_checkpoint_is_self_contained(trained):
     length = {"characters": len(TEXT), "bytes": len(TEXT), "tokens": len(TEXT)}
     sha256 = hashlib.sha256(TEXT.encode()).hexdigest()
     source = {"name": "text.txt", "source": "text.txt", "sha256": sha256, "train_fraction": 0.9}
-    assert record["corpus"] == {**source, **length}
+    assert record["corpus"] == {**source, **length, "begin": "\n", "answer_after": None}
     step = contents["global_step"]
     assert record["provenance"] == [{"how": "trained", "corpus": "text.txt", "sha256": sha256, "steps": step}]
     assert not any("_orig_mod" in name for name in contents["state_dict"])

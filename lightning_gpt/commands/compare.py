@@ -109,12 +109,17 @@ def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs", data_di
             f"A was trained on the first {shares[0]:.0%} of the text and B on {shares[1]:.0%}: "
             "they do not hold out the same part"
         )
+    markers = [text.answer_after for text in texts]
+    if markers[0] != markers[1]:
+        raise UserError(
+            f"A has learned {learned(markers[0])} and B {learned(markers[1])}: their losses are of different targets"
+        )
     pairs = list(zip(gpts, texts, strict=True))
     losses = [surprisal(gpt, text) for gpt, text in pairs]
     end = min(len(nats) for nats in losses)
     common = np.isfinite(losses[0][:end]) & np.isfinite(losses[1][:end])  # all but the first tokens' characters
     nats_a, nats_b = (nats[:end][common] for nats in losses)
-    held_out = texts[0].tokenizer.decode(texts[0].val_ids[: MOST_READ + 1])[:end]
+    held_out = texts[0].tokenizer.decode(texts[0].held_out_ids(MOST_READ + 1))[:end]
     characters = "".join(held_out[i] for i in np.flatnonzero(common))
     context = max(gpt.network.block_size * -(-text.length.characters // text.length.tokens) for gpt, text in pairs)
     block = context * -(-INDEPENDENT // context)
@@ -137,8 +142,13 @@ def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs", data_di
 
 def surprisal(gpt: TrainedGPT, text: Tokens) -> np.ndarray:
     """Computes nats (M,) of the held-out text's characters (of a long one, its beginning), NaN if not predicted."""
-    ids = text.val_ids[: MOST_READ + 1]
+    ids = text.held_out_ids(MOST_READ + 1)
     return by_character(gpt.read(ids).nats, ids, gpt.tokenizer)
+
+
+def learned(answer_after: str | None) -> str:
+    """Says what a network has learned to predict."""
+    return "the whole text" if answer_after is None else f"what follows {answer_after!r} in each line"
 
 
 def described(gpt: TrainedGPT) -> str:

@@ -57,6 +57,7 @@ def found_beside(path: Path, checkpoint: Mapping[str, Any]) -> Found:
         defaults.setdefault("data.corpus", record.corpus.source)
         if record.corpus.train_fraction is not None:
             defaults["data.train_fraction"] = record.corpus.train_fraction
+        defaults["data.answer_after"] = record.corpus.answer_after
     defaults["data.tokenizer"] = record.tokenizer.kind
     if folder is not None:  # the run goes on in its own folder, wherever that is now
         defaults |= {"name": folder.parent.name, "runs_dir": os.path.relpath(folder.parent.parent)}

@@ -2,6 +2,7 @@
 
 import math
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ class CorpusRecord:
         bytes: of its UTF-8, as it was read; None: not known (format 1).
         tokens: that these are.
         train_fraction: the first part of its characters, which was trained on; None: not known (format 1).
+        begin: what it or a line of it begins with, see `Tokens.begin`; None: not known (checkpoints of version 0.1).
+        answer_after: the marker that ends a question, where each line is an example, see `text.examples`.
     """
 
     name: str
@@ -42,6 +45,8 @@ class CorpusRecord:
     bytes: int | None
     tokens: int
     train_fraction: float | None
+    begin: str | None = None
+    answer_after: str | None = None
 
 
 @dataclass(frozen=True)
@@ -125,7 +130,7 @@ class Record:
             network,
             sizes,
             of_plain(plain["tokenizer"]),
-            None if corpus is None else checked(CorpusRecord, corpus, OF_A_CORPUS),
+            None if corpus is None else checked(CorpusRecord, {**YOUNGER, **corpus}, OF_A_CORPUS),
             tuple(checked(Origin, origin, OF_AN_ORIGIN) for origin in provenance),
         )
 
@@ -151,9 +156,10 @@ class Record:
             )
         if mine != theirs:
             names = [record.corpus.name if record.corpus else "another text" for record in (self, other)]
+            source = self.corpus.source if self.corpus else names[0]
             raise UserError(
                 f"the checkpoint knows {len(mine)} {mine.unit}s of {names[0]}, not the {len(theirs)} of {names[1]}: "
-                f"use its own, --data.corpus {names[0]}, or train anew"
+                f"use its own, --data.corpus {shlex.quote(source)}, or train anew"
             )
 
     def build(self, weights: Mapping[str, torch.Tensor]) -> Network:
@@ -232,7 +238,10 @@ OF_A_CORPUS: dict[str, Check] = {
     "bytes": or_none(is_count),
     "tokens": is_count,
     "train_fraction": or_none(is_share),
+    "begin": or_none(is_text),
+    "answer_after": or_none(is_text),
 }
+YOUNGER = {"begin": None, "answer_after": None}  # than the format: what a corpus has where a checkpoint does not say
 OF_AN_ORIGIN: dict[str, Check] = {
     "how": lambda value: is_text(value) and value in Origin.HOW,
     "corpus": or_none(is_text),

@@ -41,7 +41,8 @@ def text_of(path: Path, record: Record, data_dir: str | Path = "data") -> Tokens
             "now: bring the old text back"
         )
     folder = Path(data_dir) / "prepared"
-    return prepare(found, folder, fraction, record.tokenizer.kind, size if isinstance(size, int) else None)
+    tokens = prepare(found, folder, fraction, record.tokenizer.kind, size if isinstance(size, int) else None)
+    return tokens.as_examples(corpus.answer_after)
 
 
 def _data_options(path: Path) -> Mapping[str, Any]:

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import os
+import shlex
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import BinaryIO
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
+from lightning_gpt.text.addition import addition
 
 MIRROR_VARIABLE = "LIGHTNING_GPT_MIRROR"
 TIMEOUT = 20.0  # seconds without a byte before an address counts as out of reach
@@ -33,6 +35,17 @@ SOURCES = {
     ),
 }
 EMBEDDED = "python-docs"
+
+
+def _python_docs() -> Iterator[bytes]:
+    """Yields the language reference that every CPython carries for its `help()`, topics in sorted order."""
+    from pydoc_data.topics import topics
+
+    yield "\n\n".join(topics[name] for name in sorted(topics)).encode()
+
+
+# corpora that are made here, by name
+MADE: dict[str, Callable[[], Iterator[bytes]]] = {EMBEDDED: _python_docs, "addition": addition}
 
 
 @dataclass(frozen=True)
@@ -65,7 +78,7 @@ class Corpus:
 
 
 def find_corpus(corpus: str, data_dir: str | Path = "data", offline: str | None = EMBEDDED) -> Corpus:
-    """Finds a corpus: by a source's name, by "python-docs", or by a path to a text file or a folder of .txt files.
+    """Finds a corpus: by a source's name, by one of MADE, or by a path to a text file or a folder of .txt files.
 
     A source is looked for in `data_dir`, then in the mirror that LIGHTNING_GPT_MIRROR names (a folder or a base
     URL), then at its own address; what was found elsewhere is copied into `data_dir`.
@@ -78,8 +91,8 @@ def find_corpus(corpus: str, data_dir: str | Path = "data", offline: str | None 
     Raises:
         UserError: no such corpus, nothing to read in it, or out of reach and `offline` is None.
     """
-    if corpus == EMBEDDED:
-        return Corpus(EMBEDDED, ((EMBEDDED, _python_docs),), sum(map(len, _python_docs())))
+    if corpus in MADE:
+        return Corpus(corpus, ((corpus, MADE[corpus]),), sum(map(len, MADE[corpus]())))
     if corpus not in SOURCES:
         return _from_path(corpus)
     try:
@@ -121,7 +134,7 @@ def _from_path(corpus: str) -> Corpus:
     try:
         paths = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
         if not path.exists():
-            names = ", ".join([*SOURCES, EMBEDDED])
+            names = ", ".join([*SOURCES, *MADE])
             raise UserError(f"no corpus {corpus!r}: it is neither a file, nor a folder, nor one of {names}")
         if not paths:
             raise UserError(f"no .txt file in the folder {corpus}")
@@ -132,13 +145,6 @@ def _from_path(corpus: str) -> Corpus:
     except OSError as error:
         raise UserError(f"can't read {error.filename or corpus}: {error.strerror or error}") from error
     return _from_files(path.resolve().name, paths)
-
-
-def _python_docs() -> Iterator[bytes]:
-    """Yields the language reference that every CPython carries for its `help()`, topics in sorted order."""
-    from pydoc_data.topics import topics
-
-    yield "\n\n".join(topics[name] for name in sorted(topics)).encode()
 
 
 def _fetched(name: str, source: Source, data_dir: Path) -> Path:
@@ -153,7 +159,7 @@ def _fetched(name: str, source: Source, data_dir: Path) -> Path:
         if _from_files(name, [path]).sha256() != source.sha256:
             raise UserError(
                 f"{path} is not {name} as published (its SHA-256 is not {source.sha256[:12]}…): move it away, "
-                f"or train on it as a text of your own with --data.corpus {path}"
+                f"or train on it as a text of your own with --data.corpus {shlex.quote(str(path))}"
             )
         return path
     places = [source.url]

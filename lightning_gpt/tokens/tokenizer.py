@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_gpt.errors import UserError
+
 Pieces = Callable[[], Iterator[str]]  # each call reads the text anew, a piece at a time: its length does not matter
 
 
@@ -106,6 +108,14 @@ class Tokenizer(ABC):
     def clean(self, text: str) -> str:
         """Drops what can't be spelled; where nothing is left, a line break or else the first token. Never empty."""
         return self.decode(self.encode(text, "skip")) or self.decode(self.encode("\n", "skip")) or self.token_text(0)
+
+    def spells(self, text: str) -> bool:
+        """Tells whether each character of a text can be spelled."""
+        try:
+            self.encode(text)
+        except UserError:
+            return False
+        return True
 
     @cached_property
     def token_lengths(self) -> np.ndarray:

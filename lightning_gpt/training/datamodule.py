@@ -7,7 +7,15 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_gpt.errors import UserError
-from lightning_gpt.text import HeldOutBlocks, Tokens, TrainingBlocks, find_corpus, prepare
+from lightning_gpt.text import (
+    HeldOutBlocks,
+    HeldOutExamples,
+    Tokens,
+    TrainingBlocks,
+    TrainingExamples,
+    find_corpus,
+    prepare,
+)
 from lightning_gpt.text.baselines import baselines
 from lightning_gpt.tokens import tokenizer_recipe
 
@@ -27,6 +35,8 @@ class CharDataModule(LightningDataModule):
         offline_corpus: what to train on where a named corpus can't be had; null makes that an error.
         tokenizer: what a token is, by its name among `tokens.TOKENIZERS`: `characters`.
         vocab_size: how many tokens there shall be, for a tokenizer that leaves the choice.
+        answer_after: make each line an example of its own, of a question up to this marker (`=`; escapes as in a
+            prompt) and its answer, which alone the loss is over; null: the text is read in blocks.
     """
 
     def __init__(
@@ -41,6 +51,7 @@ class CharDataModule(LightningDataModule):
         offline_corpus: str | None = "python-docs",
         tokenizer: str = "characters",
         vocab_size: int | None = None,
+        answer_after: str | None = None,
     ) -> None:
         super().__init__()
         tokenizer_recipe(tokenizer, vocab_size)  # refuses one that there is not
@@ -51,6 +62,10 @@ class CharDataModule(LightningDataModule):
             raise UserError(f"data.train_fraction must lie between 0 and 1, not {train_fraction}")
         if not 0.0 <= noise < 1.0:
             raise UserError(f"data.noise must be in [0, 1), not {noise}")
+        if noise and answer_after is not None:
+            raise UserError(
+                "data.noise would ask another question than data.answer_after's answer is for: leave one out"
+            )
         self.corpus = corpus
         self.block_size = block_size
         self.batch_size = batch_size
@@ -61,6 +76,7 @@ class CharDataModule(LightningDataModule):
         self.offline_corpus = offline_corpus
         self.tokenizer = tokenizer
         self.vocab_size = vocab_size
+        self.answer_after = answer_after
         self.prepared: Tokens | None = None  # set by `prepare_data`, long enough or not
         self._baselines: dict[str, float] | None = None
         self._tokens: Tokens | None = None  # the same, once it is known to be long enough
@@ -101,14 +117,18 @@ class CharDataModule(LightningDataModule):
         """Maps the prepared text and splits it.
 
         Raises:
-            UserError: a split is too short for one block and its targets.
+            UserError: a split is too short for one block and its targets; or a line is no example, or too long.
         """
         if self._tokens is not None:
             return
         if self.prepared is None:  # on a rank that Lightning did not ask to prepare
             self.prepare_data()
-        tokens = self.prepared
-        assert tokens is not None
+        assert self.prepared is not None
+        tokens = self.prepared.as_examples(self.answer_after)
+        if tokens.examples is not None:
+            tokens.examples.must_fit(self.block_size, tokens.corpus)
+            self._tokens = tokens
+            return
         for split, ids in {"training": tokens.train_ids, "held-out": tokens.val_ids}.items():
             if len(ids) < self.block_size + 1:
                 raise UserError(
@@ -123,26 +143,33 @@ class CharDataModule(LightningDataModule):
             self._baselines = baselines(self.tokens)
         return self._baselines
 
-    def train_dataloader(self) -> TrainingBlocks:
+    @property
+    def tokens_per_batch(self) -> float:
+        """How many tokens of text a training batch reads on each device; of lines on average, without padding."""
+        examples = self.tokens.train_examples
+        mean = self.block_size if examples is None else float((examples.ends - examples.starts).mean())
+        return self.batch_size * mean
+
+    def held_out(self, rank: int = 0, ranks: int = 1) -> HeldOutBlocks | HeldOutExamples:
+        """Makes batches of the held-out text, every target once."""
+        if (examples := self.tokens.val_examples) is not None:
+            return HeldOutExamples(self.tokens.ids, examples, self.block_size, rank, ranks)
+        return HeldOutBlocks(self.val_ids, self.block_size, rank, ranks)
+
+    def train_dataloader(self) -> TrainingBlocks | TrainingExamples:
         """Makes endless batches, beginning with the one that a resumed run is due."""
         assert self.trainer is not None
         done = self.trainer.fit_loop.epoch_loop.batch_progress.total  # as the checkpoint counted them
         first: int = done.processed  # type: ignore[attr-defined]
-        return TrainingBlocks(
-            self.train_ids,
-            self.block_size,
-            self.batch_size,
-            self.seed,
-            self.trainer.global_rank,
-            first,
-            self.noise,
-        )
+        sizes = self.block_size, self.batch_size, self.seed, self.trainer.global_rank, first
+        if (examples := self.tokens.train_examples) is not None:
+            return TrainingExamples(self.tokens.ids, examples, *sizes)
+        return TrainingBlocks(self.train_ids, *sizes, self.noise)
 
-    def val_dataloader(self) -> HeldOutBlocks:
-        """Makes batches of the held-out text, every target once."""
+    def val_dataloader(self) -> HeldOutBlocks | HeldOutExamples:
+        """Makes this rank's batches of the held-out text, see `held_out`."""
         assert self.trainer is not None
-        rank, ranks = self.trainer.global_rank, self.trainer.world_size
-        return HeldOutBlocks(self.val_ids, self.block_size, rank, ranks)
+        return self.held_out(self.trainer.global_rank, self.trainer.world_size)
 
     test_dataloader = val_dataloader
     predict_dataloader = val_dataloader
