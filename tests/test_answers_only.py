@@ -10,10 +10,10 @@ from conftest import ROOT, TINY, Shell
 
 import lightning_gpt
 from lightning_gpt.commands.verify_resume import same, saved_values
-from lightning_gpt.text.addition import addition
+from lightning_gpt.text import find_corpus
 
 draw = random.Random(1)
-SUMS = "".join(f"{a}+{b}={str(a + b)[::-1]}\n" for a, b in (draw.choices(range(10), k=2) for _ in range(400)))
+SUMS = "".join(f"{a}+{b}={str(a + b)[::-1]}\n" for a, b in (draw.choices(range(30), k=2) for _ in range(400)))
 HELD_OUT = SUMS[SUMS.index("\n", int(0.9 * len(SUMS)) - 1) + 1 :]
 ANSWERS = [line.partition("=")[2] for line in HELD_OUT.splitlines(keepends=True)]
 RECIPE = [
@@ -42,16 +42,15 @@ def test_loss_and_share_are_of_the_held_out_answers_exactly(answering):
         nats += losses.tolist()
         exact.append(gpt.generate(line.removesuffix(answer), 9, temperature=0) + "\n" == answer)
     assert best.nats_per_token == pytest.approx(sum(nats) / len(nats), abs=1e-6)
-    assert best.exact == pytest.approx(sum(exact) / len(exact)) and 0.1 < best.exact < 1.0
+    assert best.exact == pytest.approx(sum(exact) / len(exact)) and 0 < best.exact < 1
     assert gpt.loss(HELD_OUT) == pytest.approx(best.nats_per_token, abs=1e-6)
     assert dict(answering.run.curves["val/exact"])[best.step - 1] == pytest.approx(best.exact)
 
 
 def test_a_run_says_how_many_lines_it_answers(answering):
     exact = answering.run.result.best.exact
-    assert (
-        "each line an example, 360 of them to train on, 40 held out; the loss is over what follows '='" in answering.log
-    )
+    said = f"{400 - len(ANSWERS)} of them to train on, {len(ANSWERS)} held out; the loss is over what follows '='"
+    assert f"each line an example, {said}" in answering.log
     assert re.search(rf"^step +120 .* {answering.run.result.last.exact:.2%} exact", answering.log, re.M)
     assert f"on sums.txt, {exact:.2%} of the held-out lines answered exactly" in answering.log
 
@@ -100,8 +99,9 @@ def test_the_doctor_knows_lines_that_were_seen(answering):
     found = json.loads(answering("doctor", "--json", *RECIPE).stdout)
     known = set(SUMS.removesuffix(HELD_OUT).splitlines())
     share = sum(line in known for line in HELD_OUT.splitlines()) / len(ANSWERS)
-    assert found["text"]["examples"] == {"train": 360, "held_out": 40, "held_out_known": pytest.approx(share)}
-    assert found["recipe"]["passes"] == pytest.approx(120 * 64 / 360, rel=0.01)
+    lines = {"train": 400 - len(ANSWERS), "held_out": len(ANSWERS)}
+    assert found["text"]["examples"] == {**lines, "held_out_known": pytest.approx(share)} and 0 < share < 1
+    assert found["recipe"]["passes"] == pytest.approx(120 * 64 / lines["train"], rel=0.01)
     assert f"{share:.1%} of the held-out lines are among those to train on" in answering("doctor", *RECIPE).stdout
 
 
@@ -122,15 +122,16 @@ def test_it_goes_on_bit_for_bit(answering):
 
 def test_two_processes_are_one_with_twice_the_batch(answering):
     """Answers differ in length, so the ranks' means are over different numbers of targets."""
-    two = ["--trainer.strategy=ddp", "--trainer.devices=2", "--data.batch_size=32", "--trainer.max_steps=60"]
-    answering("fit", *RECIPE, "--trainer.max_steps=60", "--name=one")
-    answering.process("fit", *RECIPE, *two, "--name=two")
+    short = ["--trainer.max_steps=8", "--trainer.val_check_interval=8", "--model.optimizer.lr=0.001"]
+    two = ["--trainer.strategy=ddp", "--trainer.devices=2", "--data.batch_size=4"]
+    answering("fit", *RECIPE, *short, "--data.batch_size=8", "--name=one")
+    answering.process("fit", *RECIPE, *short, *two, "--name=two")
     one, two = (lightning_gpt.Run(answering.folder / f"runs/{name}/version_0") for name in ("one", "two"))
-    assert two.result.best.nats_per_token == pytest.approx(one.result.best.nats_per_token, abs=2e-4)
-    assert two.result.best.exact == pytest.approx(one.result.best.exact, abs=0.03)
+    assert two.result.best.nats_per_token == pytest.approx(one.result.best.nats_per_token, abs=1e-5)
+    assert two.result.best.exact == one.result.best.exact
     left, right = (run.load("last").network.state_dict() for run in (one, two))
     for name, weight in left.items():
-        torch.testing.assert_close(right[name], weight, atol=1e-3, rtol=1e-2)
+        torch.testing.assert_close(right[name], weight, atol=1e-5, rtol=1e-3)  # fp32 sums in another order
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,9 @@ def test_what_does_not_go_together_is_one_line(answering, options, says):
 
 
 def test_sums_are_right_and_none_is_held_out_that_was_trained_on():
-    lines = b"".join(addition()).decode().splitlines()
+    corpus = find_corpus("addition")
+    assert corpus.sha256() == "e9ce7304c48f4aec5b5fb72b1563d4a339ff0124973a4da6b34f84912f8dc269"  # on every machine
+    lines = b"".join(corpus.chunks()).decode().splitlines()
     sums = [tuple(map(int, line.partition("=")[0].split("+"))) for line in lines]
     assert all(line == f"{a}+{b}={str(a + b)[::-1]}" for line, (a, b) in zip(lines, sums, strict=True))
     assert all(10 <= a <= 999 and 10 <= b <= 999 for a, b in sums)

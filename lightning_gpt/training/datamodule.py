@@ -24,7 +24,7 @@ class CharDataModule(LightningDataModule):
     """Random blocks to train on, the whole held-out text to validate on.
 
     Args:
-        corpus: `tinyshakespeare`, `python-docs`, or a path to a UTF-8 text file or a folder of .txt files.
+        corpus: `tinyshakespeare`, `python-docs`, `addition`, or a path to a UTF-8 text file or a folder of .txt files.
         block_size: context length T, in tokens.
         batch_size: blocks of a training batch, on each device.
         noise: share of the tokens read in training that are replaced by random ones of the text: against memorising

@@ -46,8 +46,8 @@ class HeldOutLoss(nn.Module):
         self.perplexity.update(logits, y)
         if self.of_examples:
             rows = (y != IGNORE).any(dim=1)
-            right = ((logits.argmax(dim=-1) == y) | (y == IGNORE)).all(dim=1) & rows
-            self.exact.update(right.sum() / rows.sum().clamp(min=1), weight=rows.sum())
+            right = ((logits.argmax(dim=-1) == y) | (y == IGNORE)).all(dim=1)
+            self.exact.update(right.float(), weight=rows.float())
         y = y.flatten()
         lengths = (self.token_lengths[y.clamp(min=0)] * (y != IGNORE)[:, None]).sum(dim=0)  # (2,)
         characters, size = lengths.float() / targets.clamp(min=1)
