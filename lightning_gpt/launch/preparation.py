@@ -257,7 +257,7 @@ def _must_hold_a_batch(trainer: Trainer, data: CharDataModule, stage: Stage) -> 
     """
     name = f"limit_{'val' if stage in ('fit', 'validate') else stage}_batches"
     share = getattr(trainer, name)
-    batches = len(data.held_out(ranks=trainer.world_size))
+    batches = len(data.held_out_batches(ranks=trainer.world_size))
     if isinstance(share, float) and int(share * batches) == 0:
         raise UserError(f"trainer.{name} {share} of {batches} batches is none: give a number of batches, at least 1")
 

@@ -96,8 +96,8 @@ def find_out(
 ) -> Findings:
     """Reads the held-out text (of a longer one, two million tokens), writes samples, looks at attention."""
     tokenizer, val_ids = gpt.tokenizer, tokens.held_out_ids(MOST_READ + 1)
-    whole = gpt.read(val_ids, guesses=1)
     examples = None if gpt.answer_after is None else Examples.of(val_ids, tokenizer, gpt.answer_after)
+    whole = gpt.read(val_ids, guesses=0 if examples is None else 1)
     text = tokenizer.decode(val_ids)
     nats = by_character(whole.nats, val_ids, tokenizer)
     known = np.flatnonzero(np.isfinite(nats[: len(text)]))  # all but the first token's

@@ -150,7 +150,7 @@ class CharDataModule(LightningDataModule):
         mean = self.block_size if examples is None else float((examples.ends - examples.starts).mean())
         return self.batch_size * mean
 
-    def held_out(self, rank: int = 0, ranks: int = 1) -> HeldOutBlocks | HeldOutExamples:
+    def held_out_batches(self, rank: int = 0, ranks: int = 1) -> HeldOutBlocks | HeldOutExamples:
         """Makes batches of the held-out text, every target once."""
         if (examples := self.tokens.val_examples) is not None:
             return HeldOutExamples(self.tokens.ids, examples, self.block_size, rank, ranks)
@@ -167,9 +167,9 @@ class CharDataModule(LightningDataModule):
         return TrainingBlocks(self.train_ids, *sizes, self.noise)
 
     def val_dataloader(self) -> HeldOutBlocks | HeldOutExamples:
-        """Makes this rank's batches of the held-out text, see `held_out`."""
+        """Makes this rank's batches of the held-out text, see `held_out_batches`."""
         assert self.trainer is not None
-        return self.held_out(self.trainer.global_rank, self.trainer.world_size)
+        return self.held_out_batches(self.trainer.global_rank, self.trainer.world_size)
 
     test_dataloader = val_dataloader
     predict_dataloader = val_dataloader
