@@ -122,7 +122,7 @@ def test_a_checkpoint_is_self_contained(trained):
     sha256 = hashlib.sha256(TEXT.encode()).hexdigest()
     source = {"name": "text.txt", "source": "text.txt", "sha256": sha256}
     as_read = {"train_fraction": 0.9, "split": "characters", "encoding": None, "endings": ".txt"}
-    assert record["corpus"] == {**source, **length, **as_read}
+    assert record["corpus"] == {**source, **length, **as_read, "begin": "\n", "answer_after": None}
     step = contents["global_step"]
     assert record["provenance"] == [{"how": "trained", "corpus": "text.txt", "sha256": sha256, "steps": step}]
     assert not any("_orig_mod" in name for name in contents["state_dict"])

@@ -11,22 +11,34 @@ from lightning_gpt import __version__
 
 
 def program_name() -> str:
-    """Returns this program's name as it was typed; from Python, where another program was, the installed one's."""
-    program = sys.argv[0]
-    if not Path(program).is_file() or Path(program).stem not in ("lightning-gpt", "__main__"):
-        return "lightning-gpt"
-    if Path(program).name == "__main__.py":
-        return f"{Path(sys.executable).name} -m lightning_gpt"
-    found = shutil.which(Path(program).name)
-    return Path(program).name if found and Path(found).samefile(program) else os.path.relpath(program)
+    """Returns this program as a shell takes it; from Python, where another program runs, the installed one."""
+    return _python("lightning_gpt") if _is_module() else shlex.quote(str(_script()))
 
 
 def tensorboard_name() -> str:
-    """Returns the name of the TensorBoard beside this program."""
-    program = Path(program_name())
-    if program.name == "lightning-gpt":
-        return str(program.with_name("tensorboard"))
-    return f"{Path(sys.executable).name} -m tensorboard.main"
+    """Returns the TensorBoard beside this program, as a shell takes it."""
+    return _python("tensorboard.main") if _is_module() else shlex.quote(str(_script().with_name("tensorboard")))
+
+
+def _is_module() -> bool:
+    return Path(sys.argv[0]).name == "__main__.py" and Path(sys.argv[0]).is_file()
+
+
+def _script() -> Path:
+    program = Path(sys.argv[0])
+    return _as_typed(program) if program.is_file() and program.stem == "lightning-gpt" else Path("lightning-gpt")
+
+
+def _python(module: str) -> str:
+    return f"{shlex.quote(str(_as_typed(Path(sys.executable))))} -m {module}"
+
+
+def _as_typed(program: Path) -> Path:
+    """Shortens a program's path to its name, where a shell finds the same one by that."""
+    found = shutil.which(program.name)
+    if found and Path(found).absolute() == program.absolute():
+        return Path(program.name)
+    return Path(min(os.path.relpath(program), str(program.absolute()), key=len))
 
 
 def command() -> str:

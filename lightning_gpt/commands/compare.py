@@ -109,6 +109,11 @@ def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs", data_di
     splits = [text.split for text in texts]
     if splits[0] != splits[1]:
         raise UserError(f"A was trained on {splits[0]} and B on {splits[1]}: they do not hold out the same part")
+    markers = [text.answer_after for text in texts]
+    if markers[0] != markers[1]:
+        raise UserError(
+            f"A has learned {learned(markers[0])} and B {learned(markers[1])}: their losses are of different targets"
+        )
     pairs = list(zip(gpts, texts, strict=True))
     read = [surprisal(gpt, text) for gpt, text in pairs]
     end = min(len(one.text) for one in read)
@@ -145,8 +150,13 @@ def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs", data_di
 
 def surprisal(gpt: TrainedGPT, text: Tokens) -> ByCharacter:
     """Computes nats of the held-out text's characters; of a long one, of its beginning."""
-    ids = text.val_ids[: MOST_READ + 1]
+    ids = text.held_out_ids(MOST_READ + 1)
     return by_character(gpt.read(ids).nats, ids, gpt.tokenizer, text.is_text)
+
+
+def learned(answer_after: str | None) -> str:
+    """Says what a network has learned to predict."""
+    return "the whole text" if answer_after is None else f"what follows {answer_after!r} in each line"
 
 
 def described(gpt: TrainedGPT) -> str:

@@ -9,6 +9,7 @@ from lightning_gpt.model import Sampling, TrainedGPT, load
 from lightning_gpt.runs import BY_NAME, find_checkpoint
 from lightning_gpt.runs.text import text_of
 from lightning_gpt.text.overlap import LONG, MOST, OverlapIndex, training_index
+from lightning_gpt.text.typed import read_prompt, unescaped
 
 RULE = "-" * 20  # between two texts
 
@@ -31,18 +32,20 @@ def generate(
     runs_dir: str = "runs",
     data_dir: str = "data",
 ) -> None:
-    """Write text with a trained network, each token as it comes.
+    r"""Write text with a trained network, each token as it comes.
 
     Args:
         ckpt_path: A path, or best or last of the newest run.
-        prompt: Text to continue, a line break if left out; - reads it from standard input, @file from a file.
+        prompt: Text to continue; left out, a text begins as the corpus does. - reads it from standard input, @file from
+            a file. \n is a line break, \t a tab, \\ a backslash; any other backslash is itself, as in \begin, but
+            not before an @ or - that the prompt begins with.
         max_new_tokens: Tokens (characters, of most checkpoints) to write at most.
         temperature: Below 1 bolder, above 1 wilder, 0 always the likeliest token.
         top_k: Draw from the k likeliest tokens only.
         top_p: Draw from the fewest tokens whose probabilities reach p.
         seed: Same seed, same text; sample number i uses seed + i.
         num_samples: How many texts to write; they are computed together.
-        stop: End a text before this string; \\n in it is a line break.
+        stop: End a text before this string; \n, \t and \\ in it as in a prompt.
         unknown: What to do with an unknown character of the prompt: error, skip, or a character to take its place.
         cached: Remember what was read (fast); false reads the whole block again for each token.
         novelty: Say how much of each text is copied from the training text.
@@ -51,17 +54,16 @@ def generate(
         runs_dir: The folder of all runs.
         data_dir: The folder that fetched and prepared texts are saved in.
     """
-    if stop is not None:
-        stop = stop.replace("\\n", "\n").replace("\\t", "\t")
+    stop = None if stop is None else unescaped(stop)
     sampling = Sampling(max_new_tokens, temperature, top_k, top_p, seed, stop, cached)
     if num_samples < 1:
         raise UserError(f"num_samples must be at least 1, not {num_samples}")
-    given = _read(prompt or "")
+    given = None if prompt is None else read_prompt(prompt)
     path = find_checkpoint(ckpt_path, runs_dir)
     gpt = load(path, device)
     index = training_text(path, gpt, data_dir) if novelty else None
-    text = given or gpt.tokenizer.clean("")
-    rows = gpt.streams(num_samples, text, unknown=unknown, **vars(sampling))  # complains before anything is printed
+    text = gpt.readable(given or None, unknown)
+    rows = gpt.streams(num_samples, text, **vars(sampling))  # complains before anything is printed
     if ckpt_path in BY_NAME:
         print(path, file=sys.stderr)
     columns = []  # a piece of every text
@@ -88,8 +90,10 @@ def training_text(path: Path, gpt: TrainedGPT, data_dir: str) -> OverlapIndex:
     """Indexes the text that the network was trained on, to look its own texts up in.
 
     Raises:
-        UserError: it can't be found, or is too long.
+        UserError: it can't be found, is too long, or the network has learned answers only.
     """
+    if gpt.answer_after is not None:
+        raise UserError("--novelty is for text: this network answers one line at a time, and no answer is a copy")
     tokens = text_of(path, gpt.record, data_dir)
     index = training_index(tokens)
     if index is None:
@@ -106,21 +110,3 @@ def novel(index: OverlapIndex, written: str) -> str:
         f"the longest stretch that occurs in the training text has {overlap.longest} characters, {stretch!r}; "
         f"{overlap.share:.0%} of the text lies in stretches of {LONG} or more"
     )
-
-
-def _read(prompt: str) -> str:
-    """Reads the prompt: itself, standard input, or a file.
-
-    Raises:
-        UserError: no such file, or not UTF-8.
-    """
-    try:
-        if prompt == "-":
-            prompt = sys.stdin.buffer.read().decode()
-        elif prompt.startswith("@"):
-            prompt = Path(prompt[1:]).read_bytes().decode()
-    except OSError as error:
-        raise UserError(f"can't read the prompt {prompt}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"the prompt is not UTF-8 text: byte {error.start} can't be read") from error
-    return prompt.replace("\r\n", "\n")

@@ -11,6 +11,7 @@ from lightning_gpt.report.page import page
 from lightning_gpt.runs import Run, find_checkpoint, run_folder
 from lightning_gpt.runs.text import text_of
 from lightning_gpt.text.baselines import baselines
+from lightning_gpt.text.typed import read_prompt
 
 
 def report(
@@ -27,7 +28,7 @@ def report(
     Args:
         ckpt_path: A path, or best or last of the newest run.
         out: The file to write; report.html in the run's folder if left out.
-        prompt: Text that the samples continue; a line break if left out.
+        prompt: Text that the samples continue, typed as for generate; left out, they begin as the corpus does.
         seed: Of the samples.
         device: Where to compute: cpu, cuda, mps.
         runs_dir: The folder of all runs.
@@ -44,7 +45,7 @@ def report(
         for name, metric in {"trained on": "train/loss", "held out": "val/loss"}.items()
         if (finite := [(step, loss) for step, loss in logged.get(metric, []) if math.isfinite(loss)])
     }
-    found = find_out(gpt, tokens, card(path, run), curves, baselines(tokens), prompt, seed)
+    found = find_out(gpt, tokens, card(path, run), curves, baselines(tokens), read_prompt(prompt), seed)
     target = Path(out) if out is not None else (folder or path.parent) / "report.html"
     try:
         with replacing(target) as file:

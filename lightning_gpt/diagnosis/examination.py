@@ -74,8 +74,8 @@ def examine(fit_options: Sequence[str]) -> dict[str, dict[str, Any]]:
     findings: dict[str, dict[str, Any]] = {"machine": here, "text": {}, "recipe": recipe}
     data = prepared.datamodule
     if data is not None and data.prepared is not None:
-        findings["text"] = examine_text(data.prepared)
-        findings["text"]["suited_recipe"] = suited(findings["text"], here)
+        findings["text"] = text = examine_text(data.prepared if prepared.problems else data.tokens)
+        text["suited_recipe"] = suited(text, here) if text["examples"] is None else None
     return findings
 
 
@@ -131,6 +131,7 @@ def examine_text(tokens: Tokens) -> dict[str, Any]:
         "held_out_copied": None,
         "held_out_copied_long": None,
         "longest_copied": None,
+        "examples": None if tokens.examples is None else examine_examples(tokens),
     }
     index = training_index(tokens) if len(train) and len(val) else None
     if index is not None:
@@ -139,6 +140,18 @@ def examine_text(tokens: Tokens) -> dict[str, Any]:
         found["held_out_copied_long"] = float(covered(lengths, COPIED).mean())
         found["longest_copied"] = int(lengths.max())
     return found
+
+
+def examine_examples(tokens: Tokens) -> dict[str, Any]:
+    """Counts lines that are examples, and how many of the held-out ones are among those to train on."""
+    train, val = (lines_of(tokens, ids) for ids in (tokens.train_ids, tokens.val_ids))
+    known = set(train)
+    return {"train": len(train), "held_out": len(val), "held_out_known": sum(line in known for line in val) / len(val)}
+
+
+def lines_of(tokens: Tokens, ids: np.ndarray) -> list[str]:
+    """Splits ids (N,) into the text's lines."""
+    return tokens.tokenizer.decode(ids).removesuffix("\n").split("\n")
 
 
 def suited(text: dict[str, Any], here: dict[str, Any]) -> str:
@@ -161,7 +174,7 @@ def examine_recipe(prepared: Prepared) -> dict[str, Any]:
     length = data.tokens.length
     per_token = length.characters / length.tokens
     ratio = parameters / (len(data.train_ids) * per_token)
-    batch = data.block_size * data.batch_size * trainer.accumulate_grad_batches * trainer.world_size
+    batch = data.tokens_per_batch * trainer.accumulate_grad_batches * trainer.world_size
     # each network of an ensemble reads its share of a batch
     passes = trainer.max_steps * batch / net.n_member / len(data.train_ids) if trainer.max_steps > 0 else None
     return {

@@ -54,6 +54,14 @@ def say_text(found: dict[str, Any]) -> list[str]:
         lines.append(row("", f"{len(rare)} {unit}s occur in it fewer than {RARE} times: {some(rare)}"))
     if unseen := found["unseen"]:
         lines.append(warn(f"the held-out text has {unit}s that the training text lacks: {some(unseen)}"))
+    if examples := found["examples"]:
+        lines.append(
+            row("", f"each line an example: {examples['train']:,} to train on, {examples['held_out']:,} held out")
+        )
+        if known := examples["held_out_known"]:
+            twice = f"{known:.1%} of the held-out lines are among those to train on"
+            lines.append(warn(f"{twice}: val/loss and val/exact will look better than they are; remove duplicates"))
+        return lines
     recipe = row("", f"a recipe for it on this machine: {found['suited_recipe']}")
     copied, long = found["held_out_copied"], found["held_out_copied_long"]
     if copied is None:

@@ -3,6 +3,7 @@
 import logging
 import os
 import secrets
+import shlex
 import sys
 from argparse import ArgumentError
 from collections.abc import Iterator, Mapping
@@ -59,6 +60,7 @@ class Configuration(LightningCLI):
         saved: that file's contents.
         found: options of the run that the checkpoint lies in; None where the user gave a configuration.
         source: a trained network whose weights a new run begins with.
+        given: the options as they were given.
 
     Raises:
         UserError: all that is wrong with names and types of options, or a checkpoint that can't be read.
@@ -71,6 +73,7 @@ class Configuration(LightningCLI):
         self.saved: dict[str, Any] | None = None
         self.found: Found | None = None
         self.source: TrainedGPT | None = None
+        self.given: list[options.Given] = []
         args = list(renamed(args))
         if not completion.wanted() and not asks_for_help(args):
             self._look_ahead(args)
@@ -91,7 +94,7 @@ class Configuration(LightningCLI):
 
     def _look_ahead(self, args: list[str]) -> None:
         """Checks the options by our own tables of them; finds the checkpoint and the options of its run."""
-        given = list(options.given_options(args))
+        self.given = given = list(options.given_options(args))
         if problems := options.problems(given):
             raise UserError.of(problems)
         # a saved configuration's null is no choice
@@ -181,6 +184,8 @@ class Configuration(LightningCLI):
             self.config = parser.parse_args(args)
         except (ArgumentError, jsonargparse.ArgumentError) as error:
             raise UserError(self._complaint(parser, args)) from error
+        for name, text in options.typed_texts(self.given):
+            self.config[name] = text
         seed = self.config.seed_everything
         if seed is True:
             seed = secrets.randbelow(2**32)
@@ -242,7 +247,7 @@ class Configuration(LightningCLI):
         try:
             differ = self.differences(read_config(found.folder / FILE))
         except UserError as error:
-            remedy = f"go on with --ckpt_path {found.last}, or begin anew with --resume never"
+            remedy = f"go on with --ckpt_path {shlex.quote(str(found.last))}, or begin anew with --resume never"
             raise UserError(f"{error}; {remedy}") from error
         where = f"{found.folder} was interrupted after step {found.step:,}"
         if self.config.resume == "ask":

@@ -65,6 +65,7 @@ def found_beside(path: Path, checkpoint: Mapping[str, Any]) -> Found:
         if record.corpus.train_fraction is not None:
             defaults["data.train_fraction"] = record.corpus.train_fraction
             defaults |= {f"data.{name}": getattr(record.corpus, name) for name in ("split", "encoding", "endings")}
+        defaults["data.answer_after"] = record.corpus.answer_after
     # a file is named still, and not read: the record has what was in it
     if record.tokenizer.per_character or not names_a_file(str(defaults.get("data.tokenizer"))):
         defaults["data.tokenizer"] = record.tokenizer.kind

@@ -143,6 +143,14 @@ def flattened(config: Mapping[str, Any], source: Path | None, before: str = "") 
             yield Given(name, value, source)
 
 
+def typed_texts(given: Iterable[Given]) -> Iterator[tuple[str, str]]:
+    """Yields options that take a text or null, and the text that was typed: of `#` and `~`, too, YAML makes None."""
+    for option in {option.name: option for option in given}.values():  # the last one holds
+        hint = known_options().get(option.name)
+        if hint == str | None and option.source is None and option.value != "null":
+            yield option.name, option.value
+
+
 def typed(value: Any) -> str:
     """Writes a value as it would be typed on a command line."""
     if isinstance(value, str | Path):

@@ -20,7 +20,7 @@ from lightning_gpt.machine import best_precision, keep_freed_memory, on_gpu
 from lightning_gpt.model import Record
 from lightning_gpt.runs.result import Result
 from lightning_gpt.runs.resume import goes_on_in, must_be_the_text, steps_done
-from lightning_gpt.text import HeldOutBlocks, find_corpus
+from lightning_gpt.text import find_corpus
 from lightning_gpt.text.paths import written
 from lightning_gpt.tokens import Recipe, Tokenizer, names_a_file
 from lightning_gpt.training import (
@@ -292,7 +292,7 @@ def _must_hold_a_batch(trainer: Trainer, data: CharDataModule, stage: Stage) -> 
     """
     name = f"limit_{'val' if stage in ('fit', 'validate') else stage}_batches"
     share = getattr(trainer, name)
-    batches = len(HeldOutBlocks(data.val_ids, data.block_size, ranks=trainer.world_size))
+    batches = len(data.held_out_batches(ranks=trainer.world_size))
     if isinstance(share, float) and int(share * batches) == 0:
         raise UserError(f"trainer.{name} {share} of {batches} batches is none: give a number of batches, at least 1")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import seed_everything
+from lightning.pytorch import Callback, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_gpt.arguments.program import program_name, tensorboard_name
@@ -22,9 +22,11 @@ from lightning_gpt.launch.configuration import GO_ON_FROM, is_rank_zero, quiet
 from lightning_gpt.launch.preparation import Prepared
 from lightning_gpt.machine import out_of_memory
 from lightning_gpt.runs import Run, new_version
+from lightning_gpt.runs.result import Result
 from lightning_gpt.runs.resume import goes_on_in, steps_done
 from lightning_gpt.terminal import styled, visible
-from lightning_gpt.training import Board
+from lightning_gpt.text.typed import typed_prompt
+from lightning_gpt.training import Board, SampleText
 
 TOO_LARGE = (
     "out of memory: lower --data.batch_size (and raise --trainer.accumulate_grad_batches as much), "
@@ -76,7 +78,7 @@ def run(prepared: Prepared) -> Run | None:
         if folder is not None:
             folder = Path(trainer.log_dir or folder)  # of the first rank: another's logger does not know the version
     if stage == "predict" and predicted:  # a tensor (B, T) of nats for each batch
-        total, targets = sum(batch.sum().item() for batch in predicted), len(data.val_ids) - 1
+        total, targets = sum(batch.sum().item() for batch in predicted), data.tokens.held_out.tokens
         print(f"{targets:,} held-out {data.tokens.tokenizer.unit}s, {total / targets:.4f} nats each")
     if folder is None:
         return None
@@ -149,12 +151,16 @@ def _print_summary(prepared: Prepared) -> None:
         shlex.quote(os.path.relpath(best.best_model_path)),
         program_name(),
     )
-    prompt = next(
-        (f" --prompt {shlex.quote(p)}" for p in config.sample.prompts or [] if p.strip() and visible(p) == p), ""
-    )
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    prompts = [p for saver in callbacks if isinstance(saver, SampleText) for p in saver.fitting(tokens.tokenizer)]
+    shown = (p for p in prompts if p.strip() and visible(p) == p)
+    prompt = next((f" --prompt {shlex.quote(typed_prompt(p))}" for p in shown), "")
+    result = Result.read(Path(best.best_model_path).parent.parent)
+    exact = None if result is None or result.best is None else result.best.exact
+    answered = "" if exact is None else f", {exact:.2%} of the held-out lines answered exactly"
     print(
         f"{styled(f'best val/loss {loss:.4f}', 'bold', 'green')} nats per {tokens.tokenizer.unit} "
-        f"({tokens.held_out.bits_per_character(loss):.3f} bits per character) on {tokens.corpus}\n"
+        f"({tokens.held_out.bits_per_character(loss):.3f} bits per character) on {tokens.corpus}{answered}\n"
         f"  saved in     {path}\n"
         f"  validate     {program} validate --ckpt_path {path}\n"
         f"  write text   {program} generate --ckpt_path {path}{prompt}\n"

@@ -38,6 +38,8 @@ class CorpusRecord:
         split: where that part ends, "characters" or "files"; see `text.split`.
         encoding: of its files, by the name that was given; None: UTF-8.
         endings: of the files that are read, if it is a folder.
+        begin: what it or a line of it begins with, see `Tokens.begin`; None: not known (checkpoints of version 0.1).
+        answer_after: the marker that ends a question, where each line is an example, see `text.examples`.
     """
 
     name: str
@@ -50,6 +52,8 @@ class CorpusRecord:
     split: str = "characters"
     encoding: str | None = None
     endings: str = ".txt"
+    begin: str | None = None
+    answer_after: str | None = None
 
 
 @dataclass(frozen=True)
@@ -244,9 +248,11 @@ OF_A_CORPUS: dict[str, Check] = {
     "split": lambda value: value in ("characters", "files"),
     "encoding": or_none(is_text),
     "endings": is_text,
+    "begin": or_none(is_text),
+    "answer_after": or_none(is_text),
 }
 # than the format: what a corpus has where a checkpoint does not say
-YOUNGER = {"split": "characters", "encoding": None, "endings": ".txt"}
+YOUNGER = {"split": "characters", "encoding": None, "endings": ".txt", "begin": None, "answer_after": None}
 OF_AN_ORIGIN: dict[str, Check] = {
     "how": lambda value: is_text(value) and value in Origin.HOW,
     "corpus": or_none(is_text),

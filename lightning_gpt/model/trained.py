@@ -4,7 +4,7 @@ Legend: B rows, T block size, V vocabulary, N tokens of a text.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from lightning_gpt.model import checkpoint
 from lightning_gpt.model.decoding import decode, eval_mode, for_decoding
 from lightning_gpt.model.record import KEY, Record
 from lightning_gpt.model.sampling import Sampling
-from lightning_gpt.text import IGNORE, HeldOutBlocks
+from lightning_gpt.text import IGNORE, HeldOutBlocks, HeldOutExamples
+from lightning_gpt.text.examples import Examples
 from lightning_gpt.text.units import cross_entropy
 from lightning_gpt.tokens import Tokenizer
 
@@ -70,12 +71,29 @@ class TrainedGPT:
 
     # --------------------------------------------------------------------------------------------------- writing
 
+    @property
+    def begin(self) -> str:
+        """The text that a text begins with where there is no prompt: what the corpus or a line of it begins with."""
+        corpus = self.record.corpus
+        return self.tokenizer.clean(corpus.begin or "" if corpus else "")
+
+    def readable(self, prompt: str | None = None, unknown: str = "error") -> str:
+        """Returns the text that the network reads for a prompt: without what is skipped; `begin` for none at all.
+
+        Raises:
+            UserError: an unknown character, see `Tokenizer.encode`.
+        """
+        if prompt is None:
+            return self.begin
+        text = self.tokenizer.decode(self.tokenizer.encode(prompt, unknown))
+        return self.begin if prompt and not text else text
+
     def generate(self, prompt: str | None = None, *options: Any, unknown: str = "error", **named: Any) -> str:
         """Continues the prompt; returns the continuation without it.
 
         Args:
-            prompt: text to continue, of any length; the network sees a block of it at most, see `decode`. None: a line
-                break, or the first token of a tokenizer that has none.
+            prompt: text to continue, of any length; the network sees a block of it at most, see `decode`. None: see
+                `begin`.
             options: as for `Sampling`, in its order: max_new_tokens, temperature ...
             unknown: what to do with an unknown character of the prompt, see `Tokenizer.encode`.
             named: as for `Sampling`, by name: temperature=0.8, seed=1337 ...
@@ -98,6 +116,8 @@ class TrainedGPT:
         Text i is the one that `generate` writes with seed + i.
         """
         sampling = Sampling(*options, **named)
+        if self.answer_after is not None and sampling.stop is None:
+            sampling = replace(sampling, stop="\n")  # an example ends there, and nothing after it was ever learned
         if number < 1:
             raise UserError(f"the number of texts must be at least 1, not {number}")
         generators = None
@@ -105,8 +125,7 @@ class TrainedGPT:
             if sampling.seed + number > 2**63:
                 raise UserError(f"seed must be at most 2^63 less the number of texts, not {sampling.seed}")
             generators = [torch.Generator().manual_seed(sampling.seed + i) for i in range(number)]
-        text = self.tokenizer.clean("") if prompt is None else prompt
-        ids = self.tokenizer.encode(text, unknown).to(self.device).expand(number, -1)  # (B, T)
+        ids = self.tokenizer.encode(self.readable(prompt, unknown)).to(self.device).expand(number, -1)  # (B, T)
         drawn = decode(self.network, ids, sampling, generators)
         return self._pieces(drawn, [StopFilter(sampling.stop) for _ in range(number)])
 
@@ -122,37 +141,57 @@ class TrainedGPT:
     # --------------------------------------------------------------------------------------------------- reading
 
     def loss(self, text: str) -> float:
-        """Computes the exact mean loss over the text's targets, in nats per token; blocks as in validation.
+        """Computes the exact mean loss over the text's targets, in nats per token; read as in validation.
 
         Raises:
-            UserError: fewer than two tokens, or an unknown character.
+            UserError: fewer than two tokens, or an unknown character; of a network that answers, a line that is no
+                example.
         """
         ids = self.tokenizer.encode(text)
         if len(ids) < 2:
             unit = self.tokenizer.unit
             raise UserError(f"a loss needs at least two {unit}s: one to read and one to guess")
-        return float(self.read(ids.numpy()).nats.mean())
+        return self.read(ids.numpy()).loss
+
+    @property
+    def answer_after(self) -> str | None:
+        """The marker before each answer, as it is typed, where the network has learned answers only."""
+        return self.record.corpus.answer_after if self.record.corpus else None
 
     def read(self, ids: np.ndarray, guesses: int = 0) -> "Predictions":
-        """Computes surprisal and guesses for each token of a text but the first; blocks as in validation.
+        """Computes surprisal and guesses for each target of a text; in blocks, or in lines, as in validation.
 
         Args:
             ids: (N,), N at least 2.
             guesses: how many of the likeliest tokens are given for each place.
+
+        Raises:
+            UserError: of a network that answers, a line that is no example, or too long a one.
         """
-        nats, likely, shares = [], [], []
-        for x, y in HeldOutBlocks(ids, self.network.block_size):
+        size, counted = self.network.block_size, np.ones(len(ids) - 1, dtype=bool)
+        batches: HeldOutBlocks | HeldOutExamples = HeldOutBlocks(ids, size)
+        if self.answer_after is not None:
+            examples = Examples.of(ids, self.tokenizer, self.answer_after)
+            examples.must_fit(size)
+            batches, counted = HeldOutExamples(ids, examples, size), examples.counted(len(ids))[1:]
+        k = min(guesses, len(self.tokenizer))
+        found = Predictions(
+            counted=counted,
+            nats=np.full(len(counted), np.nan),
+            guesses=np.zeros((len(counted), k), dtype=np.int64),
+            shares=np.zeros((len(counted), k), dtype=np.float32),
+        )
+        places = np.flatnonzero(counted)
+        for x, y in batches:
             y = y.flatten().to(self.device)
             with torch.no_grad(), eval_mode(self.network):
                 logits = self.network(x.to(self.device)).float().flatten(0, 1)[y != IGNORE]  # (n, V)
-            nats.append(cross_entropy(logits, y[y != IGNORE]).cpu())
-            if guesses:
-                top = logits.softmax(dim=-1).topk(min(guesses, logits.shape[-1]))
-                likely.append(top.indices.cpu())
-                shares.append(top.values.cpu())
-        if not guesses:
-            likely, shares = [torch.empty(len(ids) - 1, 0, dtype=torch.long)], [torch.empty(len(ids) - 1, 0)]
-        return Predictions(torch.cat(nats).double().numpy(), torch.cat(likely).numpy(), torch.cat(shares).numpy())
+            here, places = places[: len(logits)], places[len(logits) :]
+            found.nats[here] = cross_entropy(logits, y[y != IGNORE]).cpu().numpy()
+            if k:
+                top = logits.softmax(dim=-1).topk(k)
+                found.guesses[here], found.shares[here] = top.indices.cpu().numpy(), top.values.cpu().numpy()
+        return found
 
 
 @dataclass(frozen=True)
@@ -160,14 +199,21 @@ class Predictions:
     """A network's predictions of a text of N tokens: surprisal and likeliest guesses.
 
     Attributes:
-        nats: (N - 1,), each token's surprisal, -ln of its probability; the first has none.
+        counted: (N - 1,), which tokens are targets: all but the first; of examples those of the answers.
+        nats: (N - 1,), each target's surprisal, -ln of its probability; NaN for what is none.
         guesses: (N - 1, k), the ids of the k likeliest tokens at each place, the likeliest first.
         shares: (N - 1, k), their probabilities.
     """
 
+    counted: np.ndarray
     nats: np.ndarray
     guesses: np.ndarray
     shares: np.ndarray
+
+    @property
+    def loss(self) -> float:
+        """The mean over all targets, in nats per token."""
+        return float(self.nats[self.counted].mean())
 
 
 class StopFilter:

@@ -14,7 +14,8 @@ from lightning_gpt.model import TrainedGPT
 from lightning_gpt.model.trained import MOST_READ, Predictions
 from lightning_gpt.text import Tokens
 from lightning_gpt.text.classes import mean_by_class
-from lightning_gpt.text.lines import interesting_line
+from lightning_gpt.text.examples import Examples
+from lightning_gpt.text.lines import held_out_line
 from lightning_gpt.text.overlap import LONG, Overlap, OverlapIndex, covered, training_index
 from lightning_gpt.text.units import Length, by_character
 from lightning_gpt.tokens import Tokenizer
@@ -69,6 +70,7 @@ class Findings:
 
     card: Mapping[str, str]
     loss: float
+    exact: float | None  # the share of examples that are answered exactly; None where lines are no examples
     unit: str  # what a token is called
     length: Length  # of the text that the loss is over
     curves: Mapping[str, Curve]  # by split, over steps
@@ -94,27 +96,30 @@ def find_out(
     seed: int = 1337,
 ) -> Findings:
     """Reads the held-out text (of a longer one, two million tokens), writes samples, looks at attention."""
-    tokenizer, val_ids = gpt.tokenizer, tokens.val_ids[: MOST_READ + 1]
-    whole = gpt.read(val_ids)
+    tokenizer, val_ids = gpt.tokenizer, tokens.held_out_ids(MOST_READ + 1)
+    examples = None if gpt.answer_after is None else Examples.of(val_ids, tokenizer, gpt.answer_after)
+    whole = gpt.read(val_ids, guesses=0 if examples is None else 1)
     spread = by_character(whole.nats, val_ids, tokenizer, tokens.is_text)
     known = np.flatnonzero(np.isfinite(spread.nats))  # all but the first token's
     lines = expected_lines(spread.text, spread.nats)
-    beginning = val_ids[: SHOWN + 1]
-    looked_at = interesting_line(val_ids, tokenizer, min(LOOKED_AT, gpt.network.block_size))
+    beginning = tokens.held_out_ids(SHOWN + 1)
+    looked_at = held_out_line(tokens, min(LOOKED_AT, gpt.network.block_size))
     maps = attention_maps(gpt.network, looked_at.to(gpt.device))
     index = training_index(tokens)
+    readable = gpt.readable(prompt or None, "skip")
     return Findings(
         card=card,
-        loss=float(whole.nats.mean()),
+        loss=whole.loss,
+        exact=None if examples is None else examples.exact(whole.counted, whole.guesses[:, 0] == val_ids[1:]),
         unit=tokenizer.unit,
-        length=Length.of(val_ids[1:], tokens.token_lengths),
+        length=Length.of(val_ids[1:][whole.counted], tokens.token_lengths),
         curves=curves,
         baselines=baselines,
-        samples=[write(gpt, index, tokenizer.clean(prompt), temperature, seed) for temperature in TEMPERATURES],
+        samples=[write(gpt, index, readable, temperature, seed) for temperature in TEMPERATURES],
         pieces=pieces(beginning, gpt.read(beginning, GUESSES), tokenizer),
         shared=bool(tokens.token_lengths[:, 0].max() > 1),
         classes=mean_by_class(spread.nats[known], "".join(spread.text[i] for i in known)),
-        positions=by_position(whole.nats, gpt.network.block_size),
+        positions=by_position(whole.nats, seen(len(val_ids), gpt.network.block_size, examples)),
         most_expected=lines[:LINES],
         least_expected=lines[: -LINES - 1 : -1],
         looked_at=[tokenizer.token_text(token) for token in looked_at.tolist()],
@@ -142,7 +147,7 @@ def pieces(ids: np.ndarray, predicted: Predictions, tokenizer: Tokenizer) -> lis
             places = zip(predicted.guesses[i - 1].tolist(), predicted.shares[i - 1].tolist(), strict=True) if i else ()
             guesses = [(tokenizer.token_text(guess), share) for guess, share in places]
         if i:
-            nats = (nats or 0.0) + float(predicted.nats[i - 1])
+            nats = (nats or 0.0) + float(predicted.nats[i - 1]) if predicted.counted[i - 1] else None
         text = decoder.feed(token)
         first = bool(text)
         if text:
@@ -151,15 +156,22 @@ def pieces(ids: np.ndarray, predicted: Predictions, tokenizer: Tokenizer) -> lis
     return found
 
 
-def by_position(nats: np.ndarray, block_size: int) -> list[tuple[float, float]]:
-    """Averages the loss by how many tokens could be seen, 1 to block_size; neighbours together where there are many."""
-    seen = np.arange(len(nats)) % block_size + 1
-    edges = np.arange(1, block_size + 2)
-    if block_size > 24:
-        edges = np.unique(np.geomspace(1, block_size + 1, 25).round().astype(int))
+def seen(n: int, block_size: int, examples: Examples | None) -> np.ndarray:
+    """Counts the tokens that could be seen before each of n but the first, (n - 1,): of a block, or of its line."""
+    if examples is None:
+        return np.arange(n - 1) % block_size + 1
+    return np.arange(1, n) - np.repeat(examples.starts, examples.ends - examples.starts)[1:]
+
+
+def by_position(nats: np.ndarray, seen: np.ndarray) -> list[tuple[float, float]]:
+    """Averages the loss by how many tokens could be seen; neighbours together where there are many. NaN is left out."""
+    most = int(seen.max())
+    edges = np.arange(1, most + 2)
+    if most > 24:
+        edges = np.unique(np.geomspace(1, most + 1, 25).round().astype(int))
     found = []
     for low, high in pairwise(edges.tolist()):
-        inside = (seen >= low) & (seen < high)
+        inside = (seen >= low) & (seen < high) & np.isfinite(nats)
         if inside.any():
             found.append((float((low + high - 1) / 2), float(nats[inside].mean())))
     return found
@@ -172,6 +184,6 @@ def expected_lines(text: str, nats: np.ndarray) -> list[Line]:
     while (end := text.find("\n", start)) != -1:
         line = text[start:end]
         if len(line) >= SHORTEST and line not in found:
-            found[line] = Line(line, float(nats[start:end].mean()))
+            found[line] = Line(line, float(np.nanmean(nats[start:end])))
         start = end + 1
     return sorted(found.values(), key=lambda line: line.nats)

@@ -54,13 +54,17 @@ def loss(found: Findings) -> str:
     """Renders the loss: curves with baselines, units, and which baselines are beaten."""
     beaten = [name for name, level in found.baselines.items() if level > found.loss]
     said = f"Better than {', '.join(beaten)} counts." if beaten else "No better than counting."
+    dotted = f"Dotted: what counting {found.unit}s alone reaches on the same held-out text. "
+    held_out = f"held-out {found.unit}"
+    if found.exact is not None:
+        said, dotted = f"{found.exact:.2%} of the held-out lines are answered exactly.", ""
+        held_out = f"{found.unit} of the held-out answers"
     chart = line_chart(found.curves, found.baselines, "training step", f"nats per {found.unit}") if found.curves else ""
     return (
-        f'<p class="lead">{found.loss:.4f} nats per held-out {found.unit}, each counted once: '
+        f'<p class="lead">{found.loss:.4f} nats per {held_out}, each counted once: '
         f"{found.length.bits_per_character(found.loss):.3f} bits per character and "
         f"{found.length.bits_per_byte(found.loss):.3f} bits per byte of text. {said}</p>\n<h2>Loss</h2>\n"
-        f"<figure>{chart}<figcaption>Dotted: what counting {found.unit}s alone reaches on the same held-out text. "
-        "Lower is better.</figcaption></figure>"
+        f"<figure>{chart}<figcaption>{dotted}Lower is better.</figcaption></figure>"
     )
 
 
@@ -145,6 +149,9 @@ def classes(found: Findings) -> str:
 
 def lines(found: Findings) -> str:
     """Renders the held-out lines of lowest and highest loss."""
+
+    if not found.most_expected:
+        return ""  # all of them are short
 
     def table(title: str, chosen: Sequence[Line]) -> str:
         rows = "".join(

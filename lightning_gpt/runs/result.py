@@ -25,6 +25,7 @@ class Validation:
         bits_per_char: the same in bits per character of the text.
         bits_per_byte: the same in bits per byte of the text in UTF-8.
         seconds: of training so far, validations left out.
+        exact: the share of held-out lines that were answered exactly; None where lines are no examples.
     """
 
     step: int
@@ -32,6 +33,7 @@ class Validation:
     bits_per_char: float
     bits_per_byte: float
     seconds: float
+    exact: float | None = None
 
 
 @dataclass(frozen=True)
@@ -117,10 +119,7 @@ class Result:
         """
         if contents["format"] != FORMAT:
             raise ValueError("of another format")
-        numbers = ("step", "nats_per_token", "bits_per_char", "bits_per_byte", "seconds")
-        validations = tuple(
-            Validation(int(v["step"]), *(float(v[name]) for name in numbers[1:])) for v in contents["validations"]
-        )
+        validations = tuple(map(_validation, contents["validations"]))
         speed = contents["chars_per_s"]
         return cls(
             finished=contents["finished"] is True,
@@ -131,3 +130,11 @@ class Result:
             checkpoints={str(name): str(path) for name, path in contents["checkpoints"].items()},
             card=tuple((str(head), str(text)) for head, text in contents["card"]),
         )
+
+
+def _validation(plain: Mapping[str, Any]) -> Validation:
+    names = ("nats_per_token", "bits_per_char", "bits_per_byte", "seconds")
+    exact = plain.get("exact")  # younger than the others
+    return Validation(
+        int(plain["step"]), *(float(plain[name]) for name in names), *(() if exact is None else (float(exact),))
+    )

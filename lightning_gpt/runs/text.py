@@ -40,7 +40,8 @@ def text_of(path: Path, record: Record, data_dir: str | Path = "data") -> Tokens
             f"{path} was trained on {corpus.name!r} with SHA-256 {corpus.sha256[:12]}…, and that text has {now[:12]}… "
             "now: bring the old text back"
         )
-    return prepare(found, Path(data_dir) / "prepared", fraction, Recipe.of(record.tokenizer), corpus.split)
+    tokens = prepare(found, Path(data_dir) / "prepared", fraction, Recipe.of(record.tokenizer), corpus.split)
+    return tokens.as_examples(corpus.answer_after)
 
 
 def _data_options(path: Path) -> Mapping[str, Any]:

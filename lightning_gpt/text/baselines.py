@@ -19,9 +19,13 @@ FORMAT = 2  # raised when the numbers' meaning changes, so that cached ones are 
 def baselines(tokens: Tokens) -> dict[str, float]:
     """Computes nats per held-out token of uniform, unigram, bigram and 5-gram counts; cached beside the prepared text.
 
+    Of examples there are none: what counting reaches on whole lines is no measure of their answers.
+
     Where the vocabulary is too large for a table of pairs there is no bigram. The 5-gram's is for a million tokens of
     training and the first 131,072 held out, where the text has more.
     """
+    if tokens.examples is not None:
+        return {}
     path = tokens.path.with_name(f"{tokens.path.stem}.{tokens.n_train}.baselines.v{FORMAT}.json")
     size = len(tokens.tokenizer)
     names = ["uniform", "unigram", *(["bigram"] if size <= MOST_PAIRED else []), "5-gram"]

@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.terminal import visible
+from lightning_gpt.text.addition import addition
 from lightning_gpt.text.download import OutOfReach, download
 from lightning_gpt.text.encodings import checked_encoding
 from lightning_gpt.text.paths import Found, Named, checked_endings, find_files, must_be_a_file, written
@@ -44,7 +46,7 @@ def _python_docs() -> Iterator[bytes]:
 
 
 # corpora that are made here, by name
-MADE: dict[str, Callable[[], Iterator[bytes]]] = {EMBEDDED: _python_docs}
+MADE: dict[str, Callable[[], Iterator[bytes]]] = {EMBEDDED: _python_docs, "addition": addition}
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ def _fetched(name: str, source: Source, data_dir: Path) -> Path:
             if path.stat().st_size > source.size or Corpus(name, (_part(path),)).sha256() != source.sha256:
                 raise UserError(
                     f"{path} is not {name} as published (its SHA-256 is not {source.sha256[:12]}…): move it away, "
-                    f"or train on it as a text of your own with --data.corpus {path}"
+                    f"or train on it as a text of your own with --data.corpus {shlex.quote(str(path))}"
                 )
             return path
     except OSError as error:

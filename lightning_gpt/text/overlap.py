@@ -95,8 +95,8 @@ class OverlapIndex:
 
 
 def training_index(tokens: Tokens) -> OverlapIndex | None:
-    """Indexes the training text; None if it is too long for that."""
-    if tokens.train_ids.nbytes > MOST:
+    """Indexes the training text; None if it is too long for that, or of lines that are examples: no line is copied."""
+    if tokens.examples is not None or tokens.train_ids.nbytes > MOST:
         return None
     try:
         return OverlapIndex(tokens.tokenizer.decode(tokens.train_ids))

@@ -6,7 +6,7 @@ Prepared files are a cache: whatever does not look as it was written is made ane
 import json
 import zlib
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -17,6 +17,7 @@ from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.text.corpus import CHUNK, Corpus
 from lightning_gpt.text.decoded import FOUND, DecodedText, remarks_on, warnings_of
+from lightning_gpt.text.examples import Examples
 from lightning_gpt.text.mapped import map_ids
 from lightning_gpt.text.raw import NO_TEXT, RawText
 from lightning_gpt.text.split import Split
@@ -30,6 +31,7 @@ FORMAT = 3  # raised when the files' meaning changes, so that old ones are made 
 DTYPES = ("uint8", "uint16", "uint32")
 CHARACTERS = tokenizer_recipe("characters")
 LONGEST_CARD = 2**26  # bytes; all of Unicode takes 13 million
+LOOKED_THROUGH = 100_000  # tokens that a line break is looked for in
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,8 @@ class Tokens:
         split: the rule that it was split by.
         path: of the prepared file.
         is_text: whether it is UTF-8; else, which only a tokenizer that reads any file allows, each byte is a character.
+        answer_after: the marker that ends a question, as it was typed, where each line is an example; see `examples`.
+        examples: the places of all examples; None of a text that is read in blocks.
     """
 
     ids: np.ndarray
@@ -64,6 +68,27 @@ class Tokens:
     split: Split
     path: Path
     is_text: bool = True
+    answer_after: str | None = None
+    examples: Examples | None = None
+
+    def as_examples(self, answer_after: str | None) -> "Tokens":
+        """Returns the same text with each line an example; the split moves on to where the next line begins.
+
+        Args:
+            answer_after: the marker; None leaves the text as it is.
+
+        Raises:
+            UserError: see `Examples.of`; or no line is left to hold out.
+        """
+        if answer_after is None:
+            return self
+        examples = Examples.of(self.ids, self.tokenizer, answer_after, self.corpus)
+        trained = examples.before(self.n_train)
+        if not 0 < trained < len(examples):
+            raise UserError(
+                f"{self.corpus} has too few lines, {len(examples)}: one is needed to train on and one to hold out"
+            )
+        return replace(self, n_train=int(examples.starts[trained]), answer_after=answer_after, examples=examples)
 
     @property
     def train_ids(self) -> np.ndarray:
@@ -81,10 +106,42 @@ class Tokens:
         lengths = self.tokenizer.token_lengths
         return lengths if self.is_text else lengths[:, [1, 1]]
 
+    @property
+    def train_examples(self) -> Examples | None:
+        """The examples to train on, if the text is read so."""
+        return None if self.examples is None else self.examples.part(0, self.examples.before(self.n_train))
+
+    @property
+    def val_examples(self) -> Examples | None:
+        """The examples held out, if the text is read so."""
+        examples = self.examples
+        return None if examples is None else examples.part(examples.before(self.n_train), len(examples))
+
+    def held_out_ids(self, most: int) -> np.ndarray:
+        """Returns the held-out split's first ids, (n,): at most so many; of examples whole ones, and at least one."""
+        if (examples := self.val_examples) is None or len(self.val_ids) <= most:
+            return self.val_ids[:most]
+        last = max(int(np.searchsorted(examples.ends, self.n_train + most, side="right")), 1)
+        return self.ids[self.n_train : examples.ends[last - 1]]
+
     @cached_property
     def held_out(self) -> Length:
-        """The length of the held-out targets: of all its tokens but the first, which is only read."""
-        return Length.of(self.val_ids[1:], self.token_lengths)
+        """The length of the held-out targets: of all its tokens but the first, or those of the answers."""
+        targets = self.val_ids[1:]
+        if self.examples is not None:
+            targets = self.val_ids[self.examples.counted(len(self.ids))[self.n_train :]]
+        return Length.of(targets, self.token_lengths)
+
+    @cached_property
+    def begin(self) -> str:
+        """What a text begins with: a line break, where the training text has lines; else its first character.
+
+        Of examples the first held-out question, its marker included.
+        """
+        if (examples := self.val_examples) is not None:
+            return self.tokenizer.decode(self.ids[examples.starts[0] : examples.answers[0]])
+        beginning = self.tokenizer.decode(self.train_ids[:LOOKED_THROUGH])
+        return "\n" if "\n" in beginning[:-1] else beginning[:1]
 
     def __str__(self) -> str:
         unit = self.tokenizer.unit

@@ -1,5 +1,6 @@
 """Characters as tokens, one each: nothing is merged or normalised."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -16,6 +17,9 @@ CODE_POINTS = 0x110000  # of Unicode
 
 class Characters(Tokenizer):
     """The sorted distinct characters of a text; a character's id is its place among them.
+
+    A character that the text only has in its other Unicode form (é as one code point, or as e and an accent) is read in
+    that form.
 
     >>> tokenizer = Characters("hello")
     >>> tokenizer.characters
@@ -79,9 +83,10 @@ class Characters(Tokenizer):
 
     def encode(self, text: str, unknown: str = "error") -> Tensor:
         """Encodes a text of M characters as ids (M,), int64; see `Tokenizer.encode`."""
-        codes = code_points(text)
-        ids = np.searchsorted(self._codes, codes).clip(max=len(self) - 1)
-        known = self._codes[ids] == codes
+        ids, known = self._places(text)
+        if not known.all():
+            spelled = self._respelled(text)
+            ids, known = self._places(spelled)
         if not known.all():
             if unknown == "skip":
                 ids = ids[known]
@@ -90,9 +95,31 @@ class Characters(Tokenizer):
             elif unknown != "error":
                 raise UserError(f"unknown={unknown!r} is neither 'error', 'skip' nor a character of the vocabulary")
             else:
-                position = int(np.flatnonzero(~known)[0])
-                raise UserError(self._complaint(text[position], position))
+                character = spelled[int(np.flatnonzero(~known)[0])]
+                raise UserError(self._complaint(character, text.index(character)))
         return torch.from_numpy(ids.astype(np.int64))
+
+    def _places(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """Finds ids (M,) of a text's characters, and which of them are known (M,)."""
+        codes = code_points(text)
+        ids = np.searchsorted(self._codes, codes).clip(max=len(self) - 1)
+        return ids, self._codes[ids] == codes
+
+    def _respelled(self, text: str) -> str:
+        """Replaces each character with unknown parts by its other Unicode form, where all parts of that are known."""
+        known = set(self.characters)
+        wholes: list[str] = []  # a letter with its accents, or the parts of a Korean syllable
+        for c in text:
+            if wholes and (unicodedata.combining(c) or "\u1160" <= c <= "\u11ff"):
+                wholes[-1] += c
+            else:
+                wholes.append(c)
+
+        def spelled(whole: str) -> str:
+            forms = (whole, *(unicodedata.normalize(form, whole) for form in ("NFC", "NFD")))
+            return next((form for form in forms if known.issuperset(form)), whole)
+
+        return "".join(map(spelled, wholes))
 
     def encode_pieces(self, pieces: Iterable[str]) -> Iterator[np.ndarray]:
         """Encodes by a table of all of Unicode, which is faster than bisection for a long text."""

@@ -136,6 +136,14 @@ class Tokenizer(ABC):
         """Drops what can't be spelled; where nothing is left, a line break or else the first token. Never empty."""
         return self.decode(self.encode(text, "skip")) or self.decode(self.encode("\n", "skip")) or self.token_text(0)
 
+    def spells(self, text: str) -> bool:
+        """Tells whether each character of a text can be spelled."""
+        try:
+            self.encode(text)
+        except UserError:
+            return False
+        return True
+
     @cached_property
     def token_lengths(self) -> np.ndarray:
         """(V, 2), int64: how many characters and how many UTF-8 bytes each token has.

@@ -14,7 +14,7 @@ from torch.utils.tensorboard.summary import hparams
 from lightning_gpt.ladder.maps import attention_maps
 from lightning_gpt.pictures import draw_attention
 from lightning_gpt.text.classes import character_class
-from lightning_gpt.text.lines import interesting_line
+from lightning_gpt.text.lines import held_out_line
 from lightning_gpt.training.describe import hyperparameters
 from lightning_gpt.training.loggers import takes_picture, takes_text, write_numbers, write_picture
 from lightning_gpt.training.module import LanguageModel, in_fit
@@ -143,7 +143,7 @@ class Page(Callback):
         """Finds ids (T,) of the first held-out line that is long enough to be of interest, or the beginning."""
         assert module.net is not None
         size = min(self.LINE, module.net.block_size)
-        return interesting_line(module.data.val_ids, module.tokenizer, size).to(module.device)
+        return held_out_line(module.data.tokens, size).to(module.device)
 
 
 def writer_of(trainer: Trainer) -> SummaryWriter | None:

@@ -8,7 +8,16 @@ from lightning.pytorch import LightningDataModule
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_gpt.errors import UserError
-from lightning_gpt.text import Corpus, HeldOutBlocks, Tokens, TrainingBlocks, find_corpus, prepare
+from lightning_gpt.text import (
+    Corpus,
+    HeldOutBlocks,
+    HeldOutExamples,
+    Tokens,
+    TrainingBlocks,
+    TrainingExamples,
+    find_corpus,
+    prepare,
+)
 from lightning_gpt.text.baselines import baselines
 from lightning_gpt.text.blocks import MixedBlocks
 from lightning_gpt.text.encodings import checked_encoding
@@ -21,8 +30,8 @@ class CharDataModule(LightningDataModule):
     """Random blocks to train on, the whole held-out text to validate on.
 
     Args:
-        corpus: `tinyshakespeare`, `python-docs`, or a path to a text file or a folder of them, or a pattern as
-            `b/*.txt`; or several of these, with commas in between or as a list. For bytes as tokens, any file.
+        corpus: `tinyshakespeare`, `python-docs`, `addition`, or a path to a text file or a folder of them, or a pattern
+            as `b/*.txt`; or several of these, with commas in between or as a list. For bytes as tokens, any file.
         block_size: context length T, in tokens.
         batch_size: blocks of a training batch, on each device.
         noise: share of the tokens read in training that are replaced by random ones of the text: against memorising
@@ -36,6 +45,8 @@ class CharDataModule(LightningDataModule):
         vocab_size: how many tokens there shall be, for a tokenizer that leaves the choice: `bpe`, null for 512.
         encoding: of the text's files, as Python names it: `cp1252`, `utf-16`; null is UTF-8.
         endings: of the files that are read in a folder, as `.txt,.md`.
+        answer_after: make each line an example of its own, of a question up to this marker (`=`; escapes as in a
+            prompt) and its answer, which alone the loss is over; null: the text is read in blocks.
         new_characters: what happens to characters that the network of --init_from does not know: `refuse` the text,
             or `add` them, with weights of their own.
         rehearsal: share of a training batch's blocks that are drawn from another text, so that what was learned from
@@ -62,6 +73,7 @@ class CharDataModule(LightningDataModule):
         vocab_size: int | None = None,
         encoding: str | None = None,
         endings: str = ".txt",
+        answer_after: str | None = None,
         new_characters: Literal["refuse", "add"] = "refuse",
         rehearsal: float = 0.0,
         rehearsal_corpus: str | None = None,
@@ -80,6 +92,12 @@ class CharDataModule(LightningDataModule):
             raise UserError(f"data.rehearsal must be in [0, 1), not {rehearsal}")
         if rehearsal and rehearsal_corpus is None:
             raise UserError("data.rehearsal needs a text: give its --data.rehearsal_corpus")
+        if noise and answer_after is not None:
+            raise UserError(
+                "data.noise would ask another question than data.answer_after's answer is for: leave one out"
+            )
+        if rehearsal and answer_after is not None:
+            raise UserError("data.rehearsal reads blocks, data.answer_after lines: leave one out")
         self.corpus = [str(path) for path in corpus] if isinstance(corpus, list | tuple) else str(corpus)
         try:
             self.source.encode()
@@ -98,6 +116,7 @@ class CharDataModule(LightningDataModule):
         self.offline_corpus = offline_corpus
         self.tokenizer = tokenizer
         self.vocab_size = vocab_size
+        self.answer_after = answer_after
         self.encoding = encoding
         self.endings = endings
         self.new_characters = new_characters
@@ -163,14 +182,18 @@ class CharDataModule(LightningDataModule):
         """Maps the prepared text and splits it.
 
         Raises:
-            UserError: a split is too short for one block and its targets.
+            UserError: a split is too short for one block and its targets; or a line is no example, or too long.
         """
         if self._tokens is not None:
             return
         if self.prepared is None:  # on a rank that Lightning did not ask to prepare
             self.prepare_data()
-        tokens = self.prepared
-        assert tokens is not None
+        assert self.prepared is not None
+        tokens = self.prepared.as_examples(self.answer_after)
+        if tokens.examples is not None:
+            tokens.examples.must_fit(self.block_size, tokens.corpus)
+            self._tokens = tokens
+            return
         parts = [(tokens, "training", tokens.train_ids), (tokens, "held-out", tokens.val_ids)]
         if self._rehearsed is not None:
             parts.append((self._rehearsed, "training", self._rehearsed.train_ids))
@@ -188,23 +211,36 @@ class CharDataModule(LightningDataModule):
             self._baselines = baselines(self.tokens)
         return self._baselines
 
-    def train_dataloader(self) -> TrainingBlocks | MixedBlocks:
+    @property
+    def tokens_per_batch(self) -> float:
+        """How many tokens of text a training batch reads on each device; of lines on average, without padding."""
+        examples = self.tokens.train_examples
+        mean = self.block_size if examples is None else float((examples.ends - examples.starts).mean())
+        return self.batch_size * mean
+
+    def held_out_batches(self, rank: int = 0, ranks: int = 1) -> HeldOutBlocks | HeldOutExamples:
+        """Makes batches of the held-out text, every target once."""
+        if (examples := self.tokens.val_examples) is not None:
+            return HeldOutExamples(self.tokens.ids, examples, self.block_size, rank, ranks)
+        return HeldOutBlocks(self.val_ids, self.block_size, rank, ranks)
+
+    def train_dataloader(self) -> TrainingBlocks | MixedBlocks | TrainingExamples:
         """Makes endless batches, beginning with the one that a resumed run is due."""
         assert self.trainer is not None
         done = self.trainer.fit_loop.epoch_loop.batch_progress.total  # as the checkpoint counted them
         first: int = done.processed  # type: ignore[attr-defined]
-        rank = self.trainer.global_rank
-        sizes = self.block_size, self.batch_size, self.seed, rank, first, self.noise
-        blocks = TrainingBlocks(self.train_ids, *sizes)
+        sizes = self.block_size, self.batch_size, self.seed, self.trainer.global_rank, first
+        if (examples := self.tokens.train_examples) is not None:
+            return TrainingExamples(self.tokens.ids, examples, *sizes)
+        blocks = TrainingBlocks(self.train_ids, *sizes, self.noise)
         if self._rehearsed is None:
             return blocks
-        return MixedBlocks(blocks, TrainingBlocks(self._rehearsed.train_ids, *sizes), self.rehearsal)
+        return MixedBlocks(blocks, TrainingBlocks(self._rehearsed.train_ids, *sizes, self.noise), self.rehearsal)
 
-    def val_dataloader(self) -> HeldOutBlocks:
-        """Makes batches of the held-out text, every target once."""
+    def val_dataloader(self) -> HeldOutBlocks | HeldOutExamples:
+        """Makes this rank's batches of the held-out text, see `held_out_batches`."""
         assert self.trainer is not None
-        rank, ranks = self.trainer.global_rank, self.trainer.world_size
-        return HeldOutBlocks(self.val_ids, self.block_size, rank, ranks)
+        return self.held_out_batches(self.trainer.global_rank, self.trainer.world_size)
 
     test_dataloader = val_dataloader
     predict_dataloader = val_dataloader

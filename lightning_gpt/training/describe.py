@@ -5,6 +5,7 @@ from lightning.pytorch import Trainer
 from torch.utils.flop_counter import FlopCounterMode
 
 from lightning_gpt import machine
+from lightning_gpt.text import Tokens
 from lightning_gpt.training.module import LanguageModel
 
 Card = tuple[tuple[str, str], ...]
@@ -27,6 +28,7 @@ def card(trainer: Trainer, module: LanguageModel) -> Card:
         *(("", done) for done in tokens.remarks),
         *(("warning", said) for said in tokens.warnings),
         ("", f"{len(data.train_ids):,} {tokens.tokenizer.unit}s to train on, {len(data.val_ids):,} held out"),
+        *_examples(tokens),
         ("network", f"{type(net).__name__}: {parameters:,} parameters ({sizes})"),
         (
             "run",
@@ -35,6 +37,13 @@ def card(trainer: Trainer, module: LanguageModel) -> Card:
         ),
         ("folder", str(trainer.log_dir)),
     )
+
+
+def _examples(tokens: Tokens) -> Card:
+    if tokens.train_examples is None or tokens.val_examples is None:
+        return ()
+    lines = f"{len(tokens.train_examples):,} of them to train on, {len(tokens.val_examples):,} held out"
+    return (("", f"each line an example, {lines}; the loss is over what follows {tokens.answer_after!r}"),)
 
 
 def provenance(command: str, version: str) -> Card:
@@ -59,6 +68,7 @@ def hyperparameters(trainer: Trainer, module: LanguageModel) -> dict[str, int | 
         "train_fraction": data.train_fraction,
         "split": data.split,
         "noise": data.noise,
+        "answer_after": data.answer_after,
         "batch_size": data.batch_size * trainer.world_size * trainer.accumulate_grad_batches,
         "max_steps": trainer.max_steps,
         "trainer.gradient_clip_val": trainer.gradient_clip_val,

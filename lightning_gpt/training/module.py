@@ -46,7 +46,8 @@ class LanguageModel(LightningModule):
 
     Logs `train/loss`, `lr`, `grad_norm` (before clipping) every `log_every_n_steps`, and at each validation
     `val/loss` (nats per token), `val/bits_per_char` and `val/bits_per_byte` of the held-out text, and `val/perplexity`
-    (per token).
+    (per token). Where each line is an example, all of these are of its answer, and `val/exact` is the share of held-out
+    lines that are answered exactly.
 
     Args:
         network: a rung of the ladder and its sizes.
@@ -161,6 +162,8 @@ class LanguageModel(LightningModule):
             data.split,
             data.encoding,
             data.endings,
+            tokens.begin,
+            tokens.answer_after,
         )
         how = "fine-tuned" if self.provenance else "trained"
         here = Origin(how, tokens.corpus, tokens.sha256, steps - self._earlier_steps)
@@ -188,6 +191,7 @@ class LanguageModel(LightningModule):
             self.record = self.record_of(self.net, self.data)
         device = self.trainer.strategy.root_device.type
         self.held_out.token_lengths = torch.from_numpy(self.data.tokens.token_lengths)
+        self.held_out.of_examples = self.data.tokens.examples is not None
         if self.compile_network and device == "cpu" and not machine.has_compiler():
             self.print("not compiled: there is no C++ compiler (g++) on this machine; the run is slower, and the same")
         elif self.compile_network and device == "mps":
@@ -235,11 +239,14 @@ class LanguageModel(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Computes the batch's mean loss, in nats per token."""
-        _, loss, _ = self.shared_step(batch)
+        _, loss, targets = self.shared_step(batch)
         if self.is_log_step:
             lr = self.trainer.optimizers[0].param_groups[0]["lr"]
             self.log("train/loss", loss.detach(), prog_bar=True)
             self.log("lr", lr)
+        if self.data.tokens.examples is not None and self.trainer.world_size > 1:
+            # the mean over all ranks' targets, whose numbers differ: gradients are averaged over ranks
+            loss = loss * targets / self.trainer.strategy.reduce(targets.float(), reduce_op="mean")
         return loss
 
     def on_validation_start(self) -> None:

@@ -56,7 +56,7 @@ class Speed(Callback):
     def __init__(self) -> None:
         self.training_seconds = 0.0
         self._characters = 0.0
-        self._characters_per_token = 1.0
+        self._characters_per_position = 1.0
         self._seconds = 0.0
         self._since: float | None = None  # None: the clock is stopped
         self._rates: list[float] = []  # characters/s, one a log step
@@ -75,9 +75,11 @@ class Speed(Callback):
         half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
         peak = machine.flops(pl_module.device, half.get(str(trainer.precision), torch.float32))
         self._peak = peak * trainer.world_size
-        length = pl_module.data.tokens.length
-        self._flops = flops_per_token(pl_module) * length.tokens / length.characters
-        self._characters_per_token = length.characters / length.tokens
+        length, data = pl_module.data.tokens.length, pl_module.data
+        # of lines, what pads them to a block is work, but no text
+        read = data.tokens_per_batch / (data.batch_size * data.block_size)
+        self._characters_per_position = read * length.characters / length.tokens
+        self._flops = flops_per_token(pl_module) / self._characters_per_position
 
     def on_train_batch_start(self, *_: Any) -> None:
         """Starts the clock if it is stopped: a run's start and its validations are no training."""
@@ -88,7 +90,7 @@ class Speed(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Counts characters, and logs the speed at Lightning's own interval."""
-        self._characters += batch[0].numel() * self._characters_per_token * trainer.world_size
+        self._characters += batch[0].numel() * self._characters_per_position * trainer.world_size
         every = trainer.log_every_n_steps * trainer.accumulate_grad_batches  # type: ignore[attr-defined]
         if every == 0 or (batch_idx + 1) % every:
             return
@@ -154,7 +156,10 @@ class RunLog(Callback):
             write_text(trainer, "run", "\n".join(f"{head:{HEAD}}{said}" for head, said in rows))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prints step, losses in nats per token, bits per character (and per byte where it differs), seconds."""
+        """Prints step, losses in nats per token, bits per character (and per byte where it differs), seconds.
+
+        Where lines are examples, the share that is answered exactly, too.
+        """
         if not in_fit(trainer):
             return
         assert isinstance(pl_module, LanguageModel)
@@ -164,9 +169,10 @@ class RunLog(Callback):
         length = pl_module.data.tokens.length
         if length.characters == length.bytes:  # ASCII
             bits = bits[:1]
+        exact = f"{float(metrics['val/exact']):.2%} exact  " if "val/exact" in metrics else ""
         train = f"train {float(metrics['train/loss']):.4f}  " if "train/loss" in metrics else ""
         held_out = styled(f"val {float(metrics['val/loss']):.4f} nats/{unit}", "bold")
         pl_module.print(
-            f"step {trainer.global_step:>6,}  {train}{held_out}  {'  '.join(bits)}  "
+            f"step {trainer.global_step:>6,}  {train}{held_out}  {'  '.join(bits)}  {exact}"
             f"{time.perf_counter() - self._since:6.1f} s"
         )

@@ -52,7 +52,8 @@ class ResultFile(Callback):
         nats, per_char, per_byte = (
             float(metrics[f"val/{name}"]) for name in ("loss", "bits_per_char", "bits_per_byte")
         )
-        validation = Validation(trainer.global_step, nats, per_char, per_byte, self.speed.training_seconds)
+        exact = float(metrics["val/exact"]) if "val/exact" in metrics else None
+        validation = Validation(trainer.global_step, nats, per_char, per_byte, self.speed.training_seconds, exact)
         self.validations = (*self.validations, validation)
         self._write(trainer, pl_module)
 

@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning_gpt.model import Sampling, TrainedGPT
 from lightning_gpt.terminal import styled, visible
 from lightning_gpt.text.overlap import OverlapIndex, training_index
+from lightning_gpt.tokens import Tokenizer
 from lightning_gpt.training.loggers import write_numbers, write_text
 from lightning_gpt.training.module import LanguageModel, in_fit
 
@@ -18,7 +19,8 @@ class SampleText(Callback):
     `novelty/share_copied`, unless that text is too long to be indexed.
 
     Args:
-        prompts: texts to continue; characters that can't be spelled are left out. None: a line break.
+        prompts: texts to continue; one that the text's characters can't spell is left out. None: texts begin as the
+            corpus does.
         max_new_tokens: tokens to write for each; 0: write none.
         temperature: see `Sampling`.
         top_k: see `Sampling`.
@@ -37,22 +39,32 @@ class SampleText(Callback):
         seed: int = 1337,
         preview: int = 120,
     ) -> None:
-        self.prompts = list(prompts) if prompts else ["\n"]
+        self.prompts = list(prompts or [])
         self.sampling = Sampling(max_new_tokens, temperature, top_k, top_p, seed)
         self.preview = preview
         self._index: OverlapIndex | None = None
+
+    def fitting(self, tokenizer: Tokenizer) -> list[str]:
+        """Returns the prompts that the text's tokens can spell."""
+        return [prompt for prompt in self.prompts if prompt and tokenizer.spells(prompt)]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Says which prompts are left out."""
+        assert isinstance(pl_module, LanguageModel)
+        fitting = self.fitting(pl_module.tokenizer)
+        if left_out := [repr(prompt) for prompt in self.prompts if prompt and prompt not in fitting]:
+            pl_module.print(f"no sample begins with {', '.join(left_out)}: this text can't spell that\n")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the samples; on rank 0 and during a fit only."""
         if not in_fit(trainer) or not trainer.is_global_zero or not self.sampling.max_new_tokens:
             return
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
-        gpt = TrainedGPT(pl_module.net, pl_module.tokenizer)
+        gpt = TrainedGPT(pl_module.net, pl_module.tokenizer, pl_module.record_of(pl_module.net, pl_module.data))
         written = []
-        for number, prompt in enumerate(self.prompts):
-            known = gpt.tokenizer.clean(prompt)
-            written.append(gpt.generate(known, **vars(self.sampling)))
-            text = known + written[-1]
+        for number, prompt in enumerate(self.fitting(gpt.tokenizer) or [gpt.begin]):
+            written.append(gpt.generate(prompt, **vars(self.sampling)))
+            text = gpt.readable(prompt) + written[-1]
             write_text(trainer, f"sample/{prompt!r}", text)
             if number == 0 and self.preview:
                 seen = visible(text.strip()[: self.preview])

@@ -4,7 +4,7 @@ import numpy as np
 from conftest import TEXT, TINY
 
 from lightning_gpt.pictures.chart import line_chart, ticks
-from lightning_gpt.report.findings import by_position, expected_lines
+from lightning_gpt.report.findings import by_position, expected_lines, seen
 
 
 def test_one_file_that_needs_nothing_else(trained, tmp_path):
@@ -70,7 +70,7 @@ def test_lines_and_their_surprise():
 
 def test_loss_by_how_much_can_be_seen():
     nats = np.tile([4.0, 3.0, 2.0, 1.0], 5)[:-1]
-    assert by_position(nats, 4) == [(1, 4.0), (2, 3.0), (3, 2.0), (4, 1.0)]
+    assert by_position(nats, seen(len(nats) + 1, 4, None)) == [(1, 4.0), (2, 3.0), (3, 2.0), (4, 1.0)]
 
 
 def test_charts():

@@ -6,6 +6,7 @@ import pytest
 from conftest import TINY
 
 from lightning_gpt import UserError
+from lightning_gpt.launch.configuration import configure
 from lightning_gpt.launch.options import CHOICES, choice_options, given_options, known_options, problems
 
 NOT_FOR_USERS = re.compile(r"typing\.|<class|Parser key|Union|Literal\[|NoneType|jsonargparse|dot import")
@@ -144,3 +145,14 @@ def test_every_choice_has_its_options():
                 f"{option}.{inner}" in ("model.network.vocab_size", "model.network.block_size") for inner in hints
             )
     assert set(choice_options("model.network", "Ensemble")) > {"n_member", "n_layer", "softcap"}
+
+
+@pytest.mark.parametrize("text", ["#", "~", "---", "&a", "=", "x #y", "'q'"])
+def test_a_typed_text_stays_what_was_typed(text):
+    args = ["--model.network=Bigram", f"--data.offline_corpus={text}", f"--name={text}", f"--data.corpus={text}"]
+    config = configure("fit", args).config
+    assert (config.data.offline_corpus, config.name, config.data.corpus) == (text, text, text)
+
+
+def test_null_is_none_where_that_is_an_answer():
+    assert configure("fit", ["--model.network=Bigram", "--data.offline_corpus=null"]).config.data.offline_corpus is None

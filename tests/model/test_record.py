@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lightning_gpt import UserError
 from lightning_gpt.ladder import GPT, Bigram
-from lightning_gpt.model import CorpusRecord, Origin, Record
+from lightning_gpt.model import CorpusRecord, Origin, Record, TrainedGPT
 from lightning_gpt.model.record import KEY
 from lightning_gpt.tokens import Characters
 
@@ -30,6 +30,14 @@ def read(entries):
 def test_it_is_what_was_written():
     assert read(RECORD.as_dict()) == RECORD
     assert read(replace(RECORD, corpus=None, provenance=()).as_dict()).corpus is None
+
+
+def test_what_is_younger_than_the_format_may_be_missing():
+    entries = RECORD.as_dict()
+    del entries["corpus"]["begin"], entries["corpus"]["answer_after"]
+    record = read(entries)
+    assert record == RECORD and (record.corpus.begin, record.corpus.answer_after) == (None, None)
+    assert TrainedGPT(Bigram(3, 8), record.tokenizer, record).begin == "a"
 
 
 def test_it_is_saved_in_plain_values(tmp_path):

@@ -98,3 +98,26 @@ def test_they_can_not_be_as_many_as_one_likes():
 def test_a_name_that_there_is_not():
     with pytest.raises(UserError, match="no tokenizer 'charaters'; did you mean characters"):
         tokenizer_recipe("charaters")
+
+
+@pytest.mark.parametrize(
+    ("known", "typed", "read"),
+    [
+        ("cafe\u0301", "caf\u00e9", "cafe\u0301"),
+        ("caf\u00e9", "cafe\u0301", "caf\u00e9"),
+        ("e\u0301\u00e9f", "\u00e9fe\u0301", "\u00e9fe\u0301"),  # both are known: nothing is changed
+        ("e\u0301\u00fc", "\u00e9\u00fc", "e\u0301\u00fc"),
+        ("\u1112\u1161\u11ab", "\ud55c", "\u1112\u1161\u11ab"),
+        ("\ud55c", "\u1112\u1161\u11ab", "\ud55c"),
+    ],
+)
+def test_the_other_unicode_form_is_read_where_only_that_is_known(known, typed, read):
+    tokenizer = Characters(known)
+    assert tokenizer.decode(tokenizer.encode(typed)) == read and tokenizer.spells(typed)
+
+
+def test_a_character_that_no_form_can_spell_is_named_where_it_was_typed():
+    tokenizer = Characters("cafe\u0301")
+    with pytest.raises(UserError, match=r"'€' \(U\+20AC\) at position 1"):
+        tokenizer.encode("\u00e9€")
+    assert tokenizer.decode(tokenizer.encode("\u00e9€\u00e8", "skip")) == "e\u0301" and not tokenizer.spells("\u00e8")
