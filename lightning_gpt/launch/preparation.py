@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -13,6 +12,7 @@ from lightning_gpt.arguments.program import version
 from lightning_gpt.errors import UserError, collecting
 from lightning_gpt.launch.checks import trainer_problems
 from lightning_gpt.launch.configuration import Configuration, Stage, quiet
+from lightning_gpt.launch.memory import must_fit_the_memory
 from lightning_gpt.launch.options import CHOICES
 from lightning_gpt.machine import best_precision, keep_freed_memory, on_gpu
 from lightning_gpt.model import Record
@@ -129,8 +129,15 @@ def _find_network_problems(prepared: Prepared) -> None:
         return
     vocab_size = len(data.prepared.tokenizer) if data is not None and data.prepared is not None else 1
     sizes = config.model.network.get("init_args", {})
+    block_size = max(1, config.data.block_size)
+    fits = prepared.configuration.stage == "fit"
+    optimizer = config.model.optimizer.class_path.rpartition(".")[2] if fits else None
     with collecting(prepared.problems):
-        LanguageModel(partial(network, **sizes)).blueprint(vocab_size, max(1, config.data.block_size))
+        try:
+            full = vars(network.config_class()(vocab_size, block_size, **sizes))
+        except ValueError as error:
+            raise UserError(f"model.network: {error}") from error
+        must_fit_the_memory(network, full, config.data.batch_size, config.trainer, optimizer)
 
 
 def _chosen(given: Any, option: str) -> Any:
@@ -173,7 +180,7 @@ def _make(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: bool
     _must_hold_a_batch(trainer, data, stage)
     if stage == "fit":
         _must_go_on_with_the_same_text(configuration, data)
-    made.model.check(data, configuration.saved, configuration.checkpoint or "", fit=stage == "fit")
+    made.model.check(data, configuration.saved, configuration.checkpoint or "", trainer if stage == "fit" else None)
     if stage == "fit":
         _must_have_a_step_left(configuration)
     if prepared.has_folder:
@@ -201,10 +208,27 @@ def _trainer(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: b
         options["logger"] = False  # a fit has its own when it has its folder
     if not fits or given.logger is False:
         configuration.save_config_callback = None
-    trainer = configuration.instantiate_trainer(callbacks=[*as_list(given.callbacks), *callbacks, *own], **options)
+    theirs = [*as_list(given.callbacks), *callbacks]
+    _must_be_others(theirs, own)
+    trainer = configuration.instantiate_trainer(callbacks=[*theirs, *own], **options)
     if saves_nothing:
         trainer.callbacks = list(callbacks)  # type: ignore[attr-defined]  # not those of the configuration either
     return trainer
+
+
+def _must_be_others(theirs: Sequence[Callback], own: Sequence[Callback]) -> None:
+    """Refuses callbacks that the run has already, or that would save their state in another's place.
+
+    Raises:
+        UserError: there are such.
+    """
+    keys = [callback.state_key for callback in own]
+    for callback in theirs:
+        kind = type(callback).__name__
+        if callback.state_key in keys:
+            raise UserError(f"trainer.callbacks: the run has a {kind} like this one already: leave it out")
+        if type(callback).state_dict is not Callback.state_dict:
+            keys.append(callback.state_key)
 
 
 def _must_go_on_with_the_same_text(configuration: Configuration, data: CharDataModule) -> None:

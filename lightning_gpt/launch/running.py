@@ -98,8 +98,8 @@ def _logger(prepared: Prepared) -> Board:
         # what was logged after the checkpoint will be logged again
         options |= {"version": folder.name, "purge_step": steps_done(configuration.saved, checkpoint)}
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # as intended
-    elif is_rank_zero():
-        options["version"] = new_version(home).name
+    else:  # other ranks ask the first one for the folder, and look for none themselves
+        options["version"] = new_version(home).name if is_rank_zero() else "of_the_first_rank"
     return Board(home.parent, name=home.name, **options)
 
 

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from lightning_gpt.text.classes import character_class
 from lightning_gpt.text.lines import interesting_line
 from lightning_gpt.training.describe import hyperparameters
 from lightning_gpt.training.module import LanguageModel, in_fit
+from lightning_gpt.training.restoring import is_loss
 
 # a metric's name to its place on the page: metrics of one chart share a group
 PLACES = {"train/loss": "loss/train", "val/loss": "loss/val", "lr": "optim/lr", "grad_norm": "optim/grad_norm"}
@@ -57,6 +60,11 @@ class Board(TensorBoardLogger):
         """Logs metrics under their names on the page."""
         super().log_metrics({PLACES.get(name, name): x for name, x in metrics.items() if name != "epoch"}, step)
 
+    @property
+    def log_dir(self) -> str:
+        """The run's folder; Lightning's own would look for a variable or a user in its name."""
+        return str(Path(self.root_dir) / str(self.version))
+
     def save(self) -> None:
         """Flushes what was logged; writes no hparams.yaml, for config.yaml has it all."""
         self.experiment.flush()
@@ -68,6 +76,7 @@ class Page(Callback):
     Needs a Board among the trainer's loggers; without one it does nothing.
     """
 
+    STATE: ClassVar = {"best": is_loss}
     MOST_POINTS = 10_000_000  # numbers of an embedding that is drawn: TensorBoard reads them as text, all at once
     LINE = 24  # characters of the line whose attention is drawn: as many as TensorBoard shows without shrinking them
 
@@ -152,9 +161,12 @@ def writer_of(trainer: Trainer) -> SummaryWriter | None:
 
 
 def write_text(trainer: Trainer, tag: str, text: str) -> None:
-    """Writes text under a tag of the page, at the last step done, counted from 0 as Lightning counts."""
+    """Writes text under a tag of the page, at the last step done, counted from 0 as Lightning counts.
+
+    A file's name in it may be no UTF-8.
+    """
     if (writer := writer_of(trainer)) is not None:
-        writer.add_text(tag, as_markdown(text), max(trainer.global_step - 1, 0))
+        writer.add_text(tag, as_markdown(text.encode(errors="replace").decode()), max(trainer.global_step - 1, 0))
 
 
 def as_markdown(text: str) -> str:

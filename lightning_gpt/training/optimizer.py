@@ -154,7 +154,7 @@ class MuonAdamW(Optimizer):
     def _adamw(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         for p in parameters:
             if not self.state[p]:
-                self.state[p]["step"] = torch.tensor(0.0, device=p.device)
+                self.state[p]["step"] = torch.tensor(0.0, device=p.device if group["fused"] else "cpu")
                 self.state[p]["exp_avg"] = torch.zeros_like(p)
                 self.state[p]["exp_avg_sq"] = torch.zeros_like(p)
         states = [self.state[p] for p in parameters]
