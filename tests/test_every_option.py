@@ -7,12 +7,12 @@ below; what a command takes all the same must work, or end in a line.
 import inspect
 import os
 import shutil
-import signal
 from importlib import import_module
 from unittest import mock
 
 import pytest
-from conftest import TEXT, TINY, Shell
+from conftest import TEXT, TINY
+from ending import Place, wrong_end
 
 from lightning_gpt.arguments.call import REST
 from lightning_gpt.cli import COMMANDS, with_lightning
@@ -41,8 +41,6 @@ KINDS = {
     "a list": "[1, [2]]",
     "a mapping": "{a: 1}",
 }
-SECONDS = 20  # that one command may take
-LINES = 3  # on standard error
 ONE_STEP = [*TINY, "--trainer.max_steps=1", "--trainer.val_check_interval=1", "--sample.max_new_tokens=2"]
 LAST = "--ckpt_path=runs/gpt/version_0/checkpoints/last.ckpt"
 # what a command is given beside the option, so that a step or a character is all that it does
@@ -91,60 +89,20 @@ def command_line(command, option, value):
 
 
 ALL = [(command, option, kind) for command in COMMANDS for option in options_of(command) for kind in KINDS]
-SOME = [case for i, case in enumerate(ALL) if i * 7919 % 12 == 0]  # of every kind and every command
-
-
-class TooLong(BaseException):
-    """A command took longer than it may."""
-
-
-def too_long(*_):
-    raise TooLong
-
-
-def wrong_end(shell, args):
-    """What is wrong with how a command ends, in a line; None if nothing is."""
-    before = signal.signal(signal.SIGALRM, too_long)
-    signal.alarm(SECONDS)
-    try:
-        done = shell(*args, status=None, CUDA_VISIBLE_DEVICES="")
-    except TooLong:
-        return "does not end"
-    except Exception as error:
-        return f"ends in a traceback: {type(error).__name__}: {str(error)[:150]}"
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
-    lines = done.stderr.strip().splitlines()
-    if done.returncode not in (0, 2) or "Traceback" in done.stderr:
-        return f"ends with {done.returncode}: {done.stderr[:200]}"
-    if len(lines) > LINES:
-        return f"says {len(lines)} lines: {lines[:4]}"
-    return None
-
-
-class Place(Shell):
-    """A folder with a run, that is as it was before every command."""
-
-    def restore(self):
-        for path in self.folder.iterdir():
-            if path.name not in self.kept:
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+STRIDE = dict.fromkeys(BESIDE, 23) | dict.fromkeys(("fit", "validate", "test", "predict"), 101)  # primes
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory, trained):
-    folder = tmp_path_factory.mktemp("place")
-    shell = Place(folder)
+    shell = Place(tmp_path_factory.mktemp("place"))
+    folder = shell.folder
     (folder / "text.txt").write_text(TEXT)
     (folder / "file").write_bytes(bytes(range(256)))
     (folder / "folder").mkdir()
     (folder / "recipes").mkdir()
-    (folder / "recipes" / "1-bigram.yaml").write_text(
-        "model: {network: Bigram}\ndata: {corpus: text.txt, block_size: 8}\n"
-    )
+    (folder / "recipes" / "1-bigram.yaml").write_text("model: {network: Bigram}\ndata: {corpus: text.txt}\n")
     shutil.copytree(trained.run, folder / "runs" / "gpt" / "version_0")
-    shell.kept = {path.name for path in folder.iterdir()} | {"data"}
+    shell.keep()
     return shell
 
 
@@ -165,3 +123,26 @@ def failures(place, cases):
                 found.append(f"{command} --{option} {kind}: {problem}")
             place.restore()
     return found
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_some(place, command):
+    """A part of the whole that changes with nothing but the table: each kind of value, each command."""
+    cases = [case for i, case in enumerate(ALL) if case[0] == command and i % STRIDE[command] == 0]
+    assert not failures(place, cases)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_all(place, command, kind, capsys):
+    cases = [case for case in ALL if case[0] == command and case[2] == kind]
+    found = failures(place, cases)
+    with capsys.disabled():
+        print(f"\n{command}, {kind}: {len(cases)} tried, {len(found)} failed", end="")
+    assert not found
+
+
+def test_every_command_has_options_to_try():
+    assert {command for command, _, _ in ALL} == COMMANDS.keys() == BESIDE.keys()
+    assert len(ALL) > 2000

@@ -43,6 +43,7 @@ class Prepared:
         model: its network; None as long as there are problems.
         trainer: its Trainer; None as long as there are problems.
         has_folder: whether the run gets a folder that we make.
+        keeps: whether a fit saves checkpoints, or was asked to save nothing.
     """
 
     configuration: Configuration
@@ -51,6 +52,7 @@ class Prepared:
     model: LanguageModel | None = None
     trainer: Trainer | None = None
     has_folder: bool = False
+    keeps: bool = True
 
     def made(self) -> tuple[LanguageModel, CharDataModule, Trainer]:
         """Returns network, data and Trainer.
@@ -194,6 +196,7 @@ def _trainer(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: b
     given = configuration.config_init.trainer
     fits = configuration.stage == "fit" and not saves_nothing
     saves = fits and given.logger is not False and given.enable_checkpointing is not False
+    prepared.keeps = saves or not fits
     prepared.has_folder = fits and given.logger in (None, True)
     bar = [] if saves_nothing else progress_bar(given.enable_progress_bar)
     own = [SafeCheckpoints(), *bar]

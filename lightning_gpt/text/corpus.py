@@ -80,6 +80,8 @@ def find_corpus(corpus: str, data_dir: str | Path = "data", offline: str | None 
     """
     if corpus == EMBEDDED:
         return Corpus(EMBEDDED, ((EMBEDDED, _python_docs),), sum(map(len, _python_docs())))
+    if not corpus.strip():
+        raise UserError("the corpus has no name: name a text, or . for the folder here")
     if corpus not in SOURCES:
         return _from_path(corpus)
     try:

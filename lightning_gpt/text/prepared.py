@@ -99,6 +99,8 @@ def prepare(
     Raises:
         UserError: the text is empty, not UTF-8, or the folder can't be written to; or there is no such tokenizer.
     """
+    if not 0.0 < train_fraction < 1.0:
+        raise UserError(f"train_fraction must lie between 0 and 1, not {train_fraction}")
     recipe = tokenizer_recipe(tokenizer, vocab_size)
     by_character = recipe.kind.per_character
     sha256 = corpus.sha256()

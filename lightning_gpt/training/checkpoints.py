@@ -114,25 +114,33 @@ class LastCheckpoint(ModelCheckpoint):
         if trainer.global_step >= trainer.max_steps > 0:
             trainer.should_stop = True  # Lightning validates before it stops: the last weights get their loss, too
         whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        validates = trainer.val_check_batch is not None and (batch_idx + 1) % trainer.val_check_batch == 0
-        if not whole or validates or trainer.should_stop:
+        due = trainer.val_check_batch is not None and (batch_idx + 1) % trainer.val_check_batch == 0
+        if not whole or (trainer.enable_validation and (due or trainer.should_stop)):
             return
         self._stopping = self._on_any_rank(trainer, self._signal is not None)
-        if self._stopping or self._is_due(trainer):
+        if self._stopping or trainer.should_stop or self._is_due(trainer):
             trainer.save_checkpoint(self._unlogged, weights_only=False)  # its optimizer, too
             self._saved_at = time.monotonic()
             self._pending = True
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Renames the last step's file to last.ckpt, now that its numbers are logged; stops if a signal has come."""
+        self._publish(trainer)
+        if self._stopping:
+            self._stop(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Renames the last step's file, where no validation came after it."""
+        super().on_train_end(trainer, pl_module)
+        self._publish(trainer)
+
+    def _publish(self, trainer: Trainer) -> None:
         if not self._pending:
             return
         self._pending = False
         if trainer.is_global_zero:
             self._unlogged.replace(self.path)
         trainer.strategy.barrier()  # no rank's end may take the others' down before that
-        if self._stopping:
-            self._stop(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves, then stops if a signal has come and the run is not over."""

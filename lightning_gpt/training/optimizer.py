@@ -28,14 +28,17 @@ class OptimizerRecipe(ABC):
         """
 
     def check(self) -> None:
-        """Refuses a rate or decay that is below 0 or not finite.
+        """Refuses a rate or decay that is below 0 or not finite, and a mean that would not decay.
 
         Raises:
             UserError: the first of them.
         """
         for name, value in vars(self).items():
-            if name.endswith(("lr", "decay", "momentum")) and not 0 <= value < math.inf:
+            if name.endswith(("lr", "decay")) and not 0 <= value < math.inf:
                 raise UserError(f"model.optimizer.{name} must be a number of at least 0, not {value}")
+            shares = {"momentum": [value], "betas": value}.get(name.rpartition("_")[2], [])
+            if not all(0 <= share < 1 for share in shares):
+                raise UserError(f"model.optimizer.{name} must be in [0, 1), not {value}")
 
 
 class AdamW(OptimizerRecipe):
