@@ -17,7 +17,7 @@ def must_name_a_file(path: str | Path) -> None:
         IsADirectoryError: it is a folder's, or empty.
     """
     if Path(path).name in ("", "..") or Path(path).is_dir():
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(Path(path)))
 
 
 @contextmanager

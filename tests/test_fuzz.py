@@ -58,9 +58,10 @@ def removed(data, dice):
 WAYS = [flipped, cut, inserted, zeroed, removed]
 # what any value in a checkpoint may have become
 ABSURD = [
-    None, True, -1, 0, 10**20, 10**400, 0.5, float("nan"), float("inf"), "", "a\0b", "\udcff", "/etc/passwd", [], [[]], {},
-    {"a": {"b": 1}}, (1, 2), torch.zeros(0), torch.zeros(()), torch.full((2, 2), float("nan")), torch.zeros(3, 3).to_sparse(),
-    torch.zeros(2, dtype=torch.complex64), torch.zeros(2, dtype=torch.int8), torch.zeros(1).expand(2000, 2000),
+    None, True, -1, 0, 10**20, 10**400, 0.5, float("nan"), float("inf"), "", "a\0b", "\udcff", "/etc/passwd",
+    [], [[]], {}, {"a": {"b": 1}}, (1, 2), torch.zeros(0), torch.zeros(()), torch.full((2, 2), float("nan")),
+    torch.zeros(3, 3).to_sparse(), torch.zeros(2, dtype=torch.complex64), torch.zeros(2, dtype=torch.int8),
+    torch.zeros(1).expand(2000, 2000),
     torch.zeros(2, device="meta"), b"bytes",
 ]  # fmt: skip
 

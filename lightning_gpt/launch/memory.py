@@ -38,9 +38,8 @@ def must_fit_the_memory(
     if said := too_much(state, trainer.accelerator):
         what = "weights, gradients and optimizer state" if optimizer else "weights"
         names = [name for name in ("n_embd", "n_layer", "n_member", "block_size") if name in sizes]
-        large = sorted(names, key=lambda name: -sizes[name])[:2]
-        lower = " or ".join(f"{name} {sizes[name]}" for name in large)
-        raise UserError(f"model.network: its {what} would take {said}: lower {lower}")
+        largest = max(names, key=lambda name: sizes[name])
+        raise UserError(f"model.network: its {what} would take {said}: lower {largest} {sizes[largest]}")
     if optimizer and (said := too_much(state + activations(sizes, batch_size), trainer.accelerator)):
         raise UserError(
             f"a step would take {said}: lower data.batch_size {batch_size} (and raise trainer.accumulate_grad_batches "

@@ -133,7 +133,8 @@ def _find_network_problems(prepared: Prepared) -> None:
     sizes = config.model.network.get("init_args", {})
     block_size = max(1, config.data.block_size)
     fits = prepared.configuration.stage == "fit"
-    optimizer = config.model.optimizer.class_path.rpartition(".")[2] if fits else None
+    chosen = config.model.optimizer  # null: the default
+    optimizer = ("AdamW" if chosen is None else chosen.class_path.rpartition(".")[2]) if fits else None
     with collecting(prepared.problems):
         try:
             full = vars(network.config_class()(vocab_size, block_size, **sizes))

@@ -1,10 +1,12 @@
 """Saves a run: the best weights, the last, and on a signal to stop. The file itself: see `model.checkpoint`."""
 
 import os
+import re
 import signal
 import subprocess
 import threading
 import time
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,6 +21,14 @@ from lightning_gpt.model import checkpoint as checkpoint_file
 from lightning_gpt.training.module import in_fit
 
 
+VERSION = "pytorch-lightning_version"
+
+
+def is_version(value: Any) -> bool:
+    """Accepts the version of a release."""
+    return isinstance(value, str) and re.fullmatch(r"\d{1,9}(\.\d{1,9}){1,3}", value) is not None
+
+
 class SafeCheckpointIO(TorchCheckpointIO):
     """Writes checkpoints whole or not at all, and reads them as plain values only."""
 
@@ -28,7 +38,10 @@ class SafeCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """See `model.checkpoint.read`: always `weights_only`, always to the CPU."""
-        return checkpoint_file.read(path)
+        checkpoint = checkpoint_file.read(path)
+        if not is_version(checkpoint.get(VERSION)):  # which Lightning needs for files that are older than this project
+            checkpoint[VERSION] = version("pytorch-lightning")
+        return checkpoint
 
 
 class SafeCheckpoints(Callback):

@@ -63,7 +63,7 @@ def prepare_to_restore(
         name, scale = type(plugin).__qualname__, plugin.state_dict()
         if scale and name in checkpoint:
             checkpoint[name] = fitted(checkpoint[name], scale)
-    except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, AttributeError, ValueError, RuntimeError, OverflowError) as error:
         raise UserError(f"{path} is damaged: its state of the {part} can't be restored") from error
     for other in checkpoint.keys() & {"native_amp_scaling_state", "hyper_parameters"}:
         del checkpoint[other]  # which Lightning would act on, and this project does not write
