@@ -22,7 +22,7 @@ def count_parameters(network: type[Network], sizes: Mapping[str, Any]) -> int:
     """
     config = network.config_class()(**sizes)
     large = {name: getattr(config, name, 0) for name in SMALL}
-    fixed = {**sizes, **({"n_head": 1} if "n_head" in sizes else {})}  # heads share the channels
+    fixed = {**sizes, **({"n_head": 1} if hasattr(config, "n_head") else {})}  # heads share the channels
     return _interpolated(network, fixed, [(name, size) for name, size in large.items() if size])
 
 

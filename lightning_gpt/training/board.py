@@ -63,7 +63,8 @@ class Board(TensorBoardLogger):
     @property
     def log_dir(self) -> str:
         """The run's folder; Lightning's own would look for a variable or a user in its name."""
-        return str(Path(self.root_dir) / str(self.version))
+        version = self.version if isinstance(self.version, str) else f"version_{self.version}"
+        return str(Path(self.root_dir) / version)
 
     def save(self) -> None:
         """Flushes what was logged; writes no hparams.yaml, for config.yaml has it all."""

@@ -20,7 +20,6 @@ from lightning_gpt.errors import Interrupted
 from lightning_gpt.model import checkpoint as checkpoint_file
 from lightning_gpt.training.module import in_fit
 
-
 VERSION = "pytorch-lightning_version"
 
 

@@ -42,7 +42,8 @@ DAMAGE = {
     "moments of NaN": (("optimizer_states", 0, "state", 4, "exp_avg"), torch.full((16, 64), math.nan), "optimizer"),
     "no moments": (("optimizer_states", 0, "state"), {}, "optimizer"),
     "moments of no parameter": (("optimizer_states", 0, "state", 99), {}, "optimizer"),
-    "parameters that are none": (("optimizer_states", 0, "param_groups", 0, "params"), [torch.zeros(2)] * 10, "optimizer"),
+    "no numbers of parameters": (("optimizer_states", 0, "param_groups", 0, "params"), [torch.zeros(2)] * 10,
+                                 "optimizer"),
     "a huge schedule": (("lr_schedulers", 0, "last_epoch"), 10**400, "schedule"),
     "rates that are texts": (("lr_schedulers", 0, "_last_lr"), ["a", "b"], "schedule"),
 }  # fmt: skip
