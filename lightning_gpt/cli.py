@@ -85,8 +85,7 @@ def main(argv: list[str] | None = None) -> int:
     except UserError as error:
         if debug:
             raise
-        print(f"{styled('lightning-gpt:', 'bold', 'red', stream=sys.stderr)} {visible(str(error))}", file=sys.stderr)
-        return 2
+        return complained(str(error))
     except KeyboardInterrupt:
         if debug:
             raise
@@ -100,7 +99,23 @@ def main(argv: list[str] | None = None) -> int:
         return 128 + stop.signal
     except BrokenPipeError:  # as in: generate | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (
+        OSError
+    ) as error:  # no right to read, a name that is too long, a folder for a file: never the program's fault
+        if debug or error.filename is None:
+            raise
+        return complained(f"can't use {error.filename}: {error.strerror}")
+    except MemoryError:
+        if debug:
+            raise
+        return complained("out of memory: take a smaller text, network or checkpoint")
     return 0
+
+
+def complained(message: str) -> int:
+    """Prints a user's mistake; returns the exit status."""
+    print(f"{styled('lightning-gpt:', 'bold', 'red', stream=sys.stderr)} {visible(message)}", file=sys.stderr)
+    return 2
 
 
 def entry() -> None:

@@ -112,7 +112,7 @@ def describe() -> Machine:
     return Machine(
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        memory_gb=_memory() / 1e9,
+        memory_gb=memory() / 1e9,
         gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else "MPS" if on_gpu() else None,
         bf16=computes_bf16(),
         compiler=has_compiler(),
@@ -129,11 +129,33 @@ def _processor() -> str:
         return platform.processor() or platform.machine()
 
 
-def _memory() -> int:
+def memory(accelerator: object = "cpu") -> int:
+    """Returns the bytes of memory that a run with this --trainer.accelerator has; 0 where that can't be known."""
+    if on_gpu(accelerator) and torch.cuda.is_available():
+        return torch.cuda.get_device_properties(0).total_memory
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):  # Windows
         return 0
+
+
+def too_much(needed: int, accelerator: object = "cpu") -> str | None:
+    """Says how much memory is needed and how much there is, if that is less; None if it is enough."""
+    there = memory(accelerator) or 2**50  # where it can't be known, what no machine has
+    if needed <= there:
+        return None
+    return f"{in_bytes(needed)}, and this machine has {in_bytes(there)}"
+
+
+def in_bytes(count: int) -> str:
+    """Formats a number of bytes, however large."""
+    unit, names = 1000, ["kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"]
+    while count >= 1000 * unit and len(names) > 1:
+        unit, names = 1000 * unit, names[1:]
+    whole = count // unit
+    if whole >= 1000:
+        return f"over 1,000 {names[0]}"
+    return f"{count / unit:.0f} {names[0]}" if whole >= 10 else f"{count / unit:.1f} {names[0]}"
 
 
 def keep_freed_memory() -> None:

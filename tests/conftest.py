@@ -114,7 +114,7 @@ class Shell:
             except SystemExit as end:
                 returned = end.code or 0
         done = subprocess.CompletedProcess(args, returned, out.written(), err.written())
-        assert done.returncode == status, f"{args}\n{done.stdout}\n{done.stderr}"
+        assert status is None or done.returncode == status, f"{args}\n{done.stdout}\n{done.stderr}"
         return done
 
     def start(self, *args, start_new_session=False, preexec_fn=None, **more):

@@ -75,6 +75,18 @@ def here(shell, monkeypatch):
         (["--name="], "--name is the name of one folder"),
         (["--resume=perhaps"], "resume"),
         (["--save_every_n_steps=0"], "save_every_n_steps"),
+        (["--data.corpus="], "the corpus has no name"),
+        (["--model.optimizer=Muon", "--model.optimizer.momentum=5"], "momentum must be in [0, 1), not 5"),
+        (["--model.optimizer.betas=[0.9, 1.5]"], "betas must be in [0, 1), not"),
+        (["--trainer.min_steps=30"], "min_steps 30 is above max_steps 20"),
+        (["--sample.seed=-1"], "seed must be a whole number from 0"),
+        (["--sample.preview=-1"], "sample.preview must be at least 0"),
+        ([f"--sample.prompts={['a'] * 101}"], "sample.prompts may be 100, not 101"),
+        (["--sample.max_new_tokens=1000001"], "more than the 1,000,000 tokens that a validation may write"),
+        (["--name=\udcff"], "--name is not UTF-8"),
+        (["--data.data_dir=a\0b"], "--data.data_dir holds a NUL character"),
+        (["--config=\udcff.yaml"], "--config is not UTF-8"),
+        ([f"--name={'x' * 300}"], "File name too long"),
         (["--overfitting.patience=-1"], "overfitting.patience must be 0"),
         (["--sample.top_k=0"], "top_k must be at least 1"),
         (["--sample.top_p=2"], "top_p must be above 0"),
@@ -134,6 +146,11 @@ def test_the_corpus_out_of_reach_and_no_stand_in(here, capsys, monkeypatch):
         (["generate", "--top_k=0"], "top_k"),
         (["generate", "--top_p=1.5"], "top_p"),
         (["generate", "--num_samples=0"], "num_samples"),
+        (["generate", f"--max_new_tokens={10**20}"], "such a text would take 10 ZB, and this machine has"),
+        (["generate", "--out="], "can't use .: Is a directory"),
+        (["generate", f"--ckpt_path={'x' * 300}"], "File name too long"),
+        (["generate", "--prompt=\udcff"], "--prompt is not UTF-8"),
+        (["data", "--corpus=text.txt", "--train_fraction=nan"], "train_fraction must lie between 0 and 1"),
         (["generate", "--stop="], "stop must not be empty"),
         (["validate", "--ckpt_path"], "--ckpt_path needs a value"),
         (["generate", "--max_new_tokens=few"], "max_new_tokens"),
@@ -217,7 +234,12 @@ def test_an_unknown_character_in_the_prompt(trained, capsys):
 
 @pytest.mark.parametrize(
     ("option", "says"),
-    [("--device=abacus", "no device abacus"), ("--device=cuda:9", "no device cuda:9"), ("--seed=-1", "seed must be")],
+    [
+        ("--device=abacus", "no device abacus"),
+        ("--device=meta", "no device meta"),
+        ("--device=cuda:9", "no device cuda:9"),
+        ("--seed=-1", "seed must be"),
+    ],
 )
 def test_generate_on_what_is_not_there(trained, capsys, option, says):
     assert says in refused(capsys, "generate", f"--ckpt_path={trained.best}", option)

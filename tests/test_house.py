@@ -23,7 +23,7 @@ ALLOWED = {
     "ladder": set(),
     "tokens": LEAVES,
     "text": LEAVES | {"tokens"},
-    "model": LEAVES | {"ladder", "tokens", "text"},
+    "model": LEAVES | {"machine", "ladder", "tokens", "text"},
     "runs": LEAVES | {"tokens", "text", "model"},
     "pictures": set(),
     "report": {"ladder", "tokens", "text", "model", "pictures"},

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from docstring_parser import parse as parse_docstring
 
 from lightning_gpt.arguments.completion import answer, wanted
-from lightning_gpt.arguments.types import NOT_A_VALUE, converted, in_words
+from lightning_gpt.arguments.types import NOT_A_VALUE, converted, in_words, unfit
 from lightning_gpt.errors import UserError, did_you_mean
 
 REST = "fit_options"  # a parameter of this name takes the options that the function does not know
@@ -79,6 +79,8 @@ def _value(option: str, hint: Any, given: Any) -> Any:
     """Converts what was typed to the parameter's type; a default stays what it is."""
     if not isinstance(given, str):
         return given
+    if option != "corpus" and (why := unfit(given)):  # a file may have any name
+        raise UserError(f"--{option} {why}")
     value = converted(hint, given)
     if value is NOT_A_VALUE:
         raise UserError(f"--{option} takes {in_words(hint)}, not {given!r}")

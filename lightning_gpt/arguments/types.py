@@ -80,6 +80,16 @@ def converted(hint: Any, text: str) -> Any:
     return NOT_A_VALUE
 
 
+def unfit(value: Any) -> str | None:
+    """Says why a text, or a list of them, can't be an option's value, whatever its type; None if it can."""
+    for text in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
+        if isinstance(text, str) and "\0" in text:
+            return "holds a NUL character"
+        if isinstance(text, str) and any("\ud800" <= c <= "\udfff" for c in text):
+            return "is not UTF-8: half a character is in it"
+    return None
+
+
 def is_plain(hint: Any) -> bool:
     """Returns whether all values of a type are numbers, texts, switches, null, or lists of them: nothing to import."""
     if hint in WORDS or hint is Ellipsis:

@@ -4,7 +4,8 @@ import sys
 from pathlib import Path
 
 from lightning_gpt.errors import UserError
-from lightning_gpt.files import replacing
+from lightning_gpt.files import must_name_a_file, replacing
+from lightning_gpt.machine import too_much
 from lightning_gpt.model import Sampling, TrainedGPT, load
 from lightning_gpt.runs import BY_NAME, find_checkpoint
 from lightning_gpt.runs.text import text_of
@@ -12,6 +13,7 @@ from lightning_gpt.text.overlap import LONG, MOST, OverlapIndex, training_index
 from lightning_gpt.text.typed import read_prompt, unescaped
 
 RULE = "-" * 20  # between two texts
+TOGETHER = 64  # texts at most that are computed together: more are no faster, and would be seen later
 
 
 def generate(
@@ -58,30 +60,44 @@ def generate(
     sampling = Sampling(max_new_tokens, temperature, top_k, top_p, seed, stop, cached)
     if num_samples < 1:
         raise UserError(f"num_samples must be at least 1, not {num_samples}")
+    if out is not None:
+        must_name_a_file(out)  # before anything is written
     given = None if prompt is None else read_prompt(prompt)
     path = find_checkpoint(ckpt_path, runs_dir)
     gpt = load(path, device)
     index = training_text(path, gpt, data_dir) if novelty else None
     text = gpt.readable(given or None, unknown)
-    rows = gpt.streams(num_samples, text, **vars(sampling))  # complains before anything is printed
-    if ckpt_path in BY_NAME:
-        print(path, file=sys.stderr)
-    columns = []  # a piece of every text
-    sys.stdout.write(text.lstrip("\n"))
-    for column in rows:
-        columns.append(column)
-        sys.stdout.write(column[0])
-        sys.stdout.flush()
-    texts = [text + "".join(pieces) for pieces in zip(*columns, strict=True)] or [text] * num_samples
-    sys.stdout.write("".join(f"\n{RULE}\n{other}" for other in texts[1:]) + "\n")  # written together with the first
-    if index is not None:
-        for number, whole in enumerate(texts, start=1):
-            said = novel(index, whole[len(text) :])
-            print(f"novelty{f' of text {number}' if num_samples > 1 else ''}: {said}", file=sys.stderr)
+    if seed + num_samples > 2**63:
+        raise UserError(f"seed must be at most 2^63 less num_samples, not {seed}")
+    at_once = min(num_samples, gpt.most_at_once(TOGETHER))
+    if out is not None and (said := too_much(num_samples * max(max_new_tokens, 100))):
+        raise UserError(f"a file of {num_samples} texts would take {said}: write fewer")
+    kept: list[str] = []  # for the file
+    for start in range(0, num_samples, at_once):
+        number = min(at_once, num_samples - start)
+        rows = gpt.streams(number, text, **{**vars(sampling), "seed": seed + start})  # complains before it writes
+        if start == 0 and ckpt_path in BY_NAME:
+            print(path, file=sys.stderr)
+        sys.stdout.write(f"\n{RULE}\n{text}" if start else text.lstrip("\n"))
+        columns = []  # a piece of every text
+        for column in rows:
+            columns.append(column)
+            sys.stdout.write(column[0])
+            sys.stdout.flush()
+        texts = [text + "".join(pieces) for pieces in zip(*columns, strict=True)] or [text] * number
+        sys.stdout.write("".join(f"\n{RULE}\n{other}" for other in texts[1:]))  # written together with the first
+        if start + number == num_samples:
+            sys.stdout.write("\n")
+        if index is not None:
+            for place, whole in enumerate(texts, start=start + 1):
+                said = novel(index, whole[len(text) :])
+                print(f"novelty{f' of text {place}' if num_samples > 1 else ''}: {said}", file=sys.stderr)
+        if out is not None:
+            kept += texts
     if out is not None:
         try:
             with replacing(out) as file:
-                file.write(f"\n{RULE}\n".join(texts).encode(errors="replace"))
+                file.write(f"\n{RULE}\n".join(kept).encode(errors="replace"))
         except OSError as error:
             raise UserError(f"can't write {out}: {error.strerror or error}") from error
 

@@ -24,6 +24,12 @@ from lightning_gpt.runs.config import FILE, read_config
 from lightning_gpt.runs.text import text_of
 from lightning_gpt.text.baselines import baselines
 
+OWN = {
+    "--name": ": leave it out",
+    "--seed_everything": ": name the seeds by --seeds",
+    "--ckpt_path": ": leave it out",
+    "--resume": ": leave it out",
+}
 LINE = "We know, "  # of Shakespeare's first page: rung 3's attention over it is drawn
 
 
@@ -72,6 +78,10 @@ def ladder(
         runs_dir: Folder of all runs.
         fit_options: Any other option is given to every rung's fit, such as --trainer.max_steps 500.
     """
+    names = [word.partition("=")[0] for word in fit_options]
+    for option, instead in OWN.items():
+        if option in names:
+            raise UserError(f"the ladder gives {option} to each rung's fit itself{instead}")
     folder = Path(runs_dir) / "ladder"
     recipes = {number: rung_config(Path(configs), number) for number in chosen(rungs)}
     wanted = numbers(seeds)
@@ -103,13 +113,16 @@ def chosen(rungs: str) -> list[int]:
         UserError: anything else.
     """
     found: set[int] = set()
+    known = range(1, len(RUNGS) + 1)
     try:
         for part in rungs.split(","):
             first, _, last = part.partition("-")
+            if int(first) not in known or int(last or first) not in known:
+                raise ValueError
             found.update(range(int(first), int(last or first) + 1))
     except ValueError:
         found = set()
-    if not found or not found <= set(range(1, len(RUNGS) + 1)):
+    if not found:
         raise UserError(f"--rungs takes numbers from 1 to {len(RUNGS)}, as 3 or 3-5 or 1,3-5, not {rungs!r}")
     return sorted(found)
 

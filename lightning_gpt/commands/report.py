@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from lightning_gpt.errors import UserError
-from lightning_gpt.files import replacing
+from lightning_gpt.files import must_name_a_file, replacing
 from lightning_gpt.model import load
 from lightning_gpt.report.findings import find_out
 from lightning_gpt.report.page import page
@@ -34,6 +34,8 @@ def report(
         runs_dir: The folder of all runs.
         data_dir: The folder that fetched and prepared texts are saved in.
     """
+    if out is not None:
+        must_name_a_file(out)
     path = find_checkpoint(ckpt_path, runs_dir)
     gpt = load(path, device)
     tokens = text_of(path, gpt.record, data_dir)

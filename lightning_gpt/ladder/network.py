@@ -96,9 +96,15 @@ class Network(nn.Module):
         self.block_size = config.block_size
 
     @classmethod
+    def config_class(cls) -> type[NetworkConfig]:
+        """The dataclass of its sizes."""
+        found: type[NetworkConfig] = get_type_hints(cls)["config"]
+        return found
+
+    @classmethod
     def size_names(cls) -> list[str]:
         """Names of all its sizes, in the config's order."""
-        return [f.name for f in dataclasses.fields(get_type_hints(cls)["config"])]
+        return [f.name for f in dataclasses.fields(cls.config_class())]
 
     @property
     def sizes(self) -> dict[str, int | float | bool | None]:

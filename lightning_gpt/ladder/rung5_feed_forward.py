@@ -1,7 +1,7 @@
 """Rung 5, feed-forward: think after talking. Each position by itself; only attention carries news between them.
 
 Its loss depends on the seed: 2.248 to 2.271 nats over eleven of them, mean 2.259, standard deviation 0.009
-(`lightning-gpt ladder --rungs 5 --seed_everything 1338`). The lecture's 2.24 is a lucky seed, estimated on some blocks:
+(`lightning-gpt ladder --rungs 5 --seeds 1338`). The lecture's 2.24 is a lucky seed, estimated on some blocks:
 the lecture's own network and loop, measured exactly, end at 2.241 to 2.262 over five seeds.
 """
 

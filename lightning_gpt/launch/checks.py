@@ -114,6 +114,9 @@ def trainer_problems(options: Mapping[str, Any]) -> list[str]:
         if isinstance(value, str) and value not in known:
             shown = f"there are {', '.join(x for x in known if '_' not in x)}"
             found.append(f"there is no trainer.{name} {value!r}; {did_you_mean(value, known, shown)}")
+    least, most = options.get("min_steps"), options.get("max_steps")
+    if not found and least and most is not None and 0 < most < least:
+        found.append(f"trainer.min_steps {least} is above max_steps {most}: lower it, or leave it out")
     every, accumulate = options.get("val_check_interval"), options.get("accumulate_grad_batches", 1)
     if not found and isinstance(every, int) and every % accumulate:
         found.append(

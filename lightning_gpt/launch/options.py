@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from lightning.pytorch import Trainer
 
-from lightning_gpt.arguments.types import Answer, in_words, takes
+from lightning_gpt.arguments.types import Answer, in_words, takes, unfit
 from lightning_gpt.errors import UserError, did_you_mean
 from lightning_gpt.ladder import NETWORKS, Network
 from lightning_gpt.launch.recipe import read_recipe
@@ -84,7 +84,7 @@ def choice_options(option: str, chosen: str) -> dict[str, Any]:
     """Lists the options of a chosen class: name to type."""
     cls = CHOICES[option][chosen]
     # a network's sizes are the fields of its config
-    of: type = typing.get_type_hints(cls)["config"] if issubclass(cls, Network) else cls
+    of: type = cls.config_class() if issubclass(cls, Network) else cls
     return {name: hint for name, hint in parameters(of).items() if f"{option}.{name}" not in LINKED}
 
 
@@ -121,6 +121,8 @@ def given_options(args: list[str]) -> Iterator[Given]:
         if typed is None:
             raise UserError(f"--{name} needs a value")
         if name == "config":
+            if why := unfit(typed):
+                raise UserError(f"--config {why}")
             path = Path(typed)
             yield from flattened(read_recipe(path), path)
         else:
@@ -257,6 +259,8 @@ def _unknown(option: Given, known: Mapping[str, Any]) -> list[str]:
 
 
 def _type_problem(option: Given, hint: Any) -> list[str]:
+    if option.name != "data.corpus" and (why := unfit(option.value)):  # a file may have any name
+        return [f"{option} {why}"]
     if takes(hint, option.value) is not Answer.NO:
         return []
     return [f"{option} takes {in_words(hint)}, not {option.value!r}"]

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -15,6 +14,7 @@ from lightning_gpt.launch import loggers
 from lightning_gpt.launch.checks import trainer_problems
 from lightning_gpt.launch.configuration import Configuration, Stage, quiet
 from lightning_gpt.launch.found import Found
+from lightning_gpt.launch.memory import must_fit_the_memory
 from lightning_gpt.launch.options import CHOICES
 from lightning_gpt.machine import best_precision, keep_freed_memory, on_gpu
 from lightning_gpt.model import Record
@@ -48,6 +48,7 @@ class Prepared:
         trainer: its Trainer; None as long as there are problems.
         loggers: class_path and init_args of loggers that are to be added to the run's own.
         has_folder: whether the run gets a folder.
+        keeps: whether a fit saves checkpoints, or was asked to save nothing.
     """
 
     configuration: Configuration
@@ -57,6 +58,7 @@ class Prepared:
     trainer: Trainer | None = None
     loggers: list[Any] = field(default_factory=list)
     has_folder: bool = False
+    keeps: bool = True
 
     def made(self) -> tuple[LanguageModel, CharDataModule, Trainer]:
         """Returns network, data and Trainer.
@@ -136,8 +138,16 @@ def _find_network_problems(prepared: Prepared) -> None:
         return
     vocab_size = len(data.prepared.tokenizer) if data is not None and data.prepared is not None else 1
     sizes = config.model.network.get("init_args", {})
+    block_size = max(1, config.data.block_size)
+    fits = prepared.configuration.stage == "fit"
+    chosen = config.model.optimizer  # null: the default
+    optimizer = ("AdamW" if chosen is None else chosen.class_path.rpartition(".")[2]) if fits else None
     with collecting(prepared.problems):
-        LanguageModel(partial(network, **sizes)).blueprint(vocab_size, max(1, config.data.block_size))
+        try:
+            full = vars(network.config_class()(vocab_size, block_size, **sizes))
+        except ValueError as error:
+            raise UserError(f"model.network: {error}") from error
+        must_fit_the_memory(network, full, config.data.batch_size, config.trainer, optimizer)
 
 
 def _chosen(given: Any, option: str) -> Any:
@@ -221,7 +231,7 @@ def _make(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: bool
     _must_have_all_processes(trainer)
     _must_hold_a_batch(trainer, data, stage)
     made.model.source = configuration.source
-    made.model.check(data, configuration.saved, configuration.checkpoint or "", fit=stage == "fit")
+    made.model.check(data, configuration.saved, configuration.checkpoint or "", trainer if stage == "fit" else None)
     if stage == "fit":
         _must_have_a_step_left(configuration)
     if prepared.has_folder:
@@ -235,6 +245,7 @@ def _trainer(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: b
     given = configuration.config_init.trainer
     fits = configuration.stage == "fit" and not saves_nothing
     saves = fits and given.logger is not False and given.enable_checkpointing is not False
+    prepared.keeps = saves or not fits
     prepared.has_folder = fits and given.logger is not False
     bar = [] if saves_nothing else progress_bar(given.enable_progress_bar)
     own = [SafeCheckpoints(), *bar]
@@ -248,10 +259,27 @@ def _trainer(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: b
     options["logger"] = False  # a fit has its own when it has its folder
     if not fits or given.logger is False:
         configuration.save_config_callback = None
-    trainer = configuration.instantiate_trainer(callbacks=[*as_list(given.callbacks), *callbacks, *own], **options)
+    theirs = [*as_list(given.callbacks), *callbacks]
+    _must_be_others(theirs, own)
+    trainer = configuration.instantiate_trainer(callbacks=[*theirs, *own], **options)
     if saves_nothing:
         trainer.callbacks = list(callbacks)  # type: ignore[attr-defined]  # not those of the configuration either
     return trainer
+
+
+def _must_be_others(theirs: Sequence[Callback], own: Sequence[Callback]) -> None:
+    """Refuses callbacks that the run has already, or that would save their state in another's place.
+
+    Raises:
+        UserError: there are such.
+    """
+    keys = [callback.state_key for callback in own]
+    for callback in theirs:
+        kind = type(callback).__name__
+        if callback.state_key in keys:
+            raise UserError(f"trainer.callbacks: the run has a {kind} like this one already: leave it out")
+        if type(callback).state_dict is not Callback.state_dict:
+            keys.append(callback.state_key)
 
 
 def _must_have_all_processes(trainer: Trainer) -> None:

@@ -3,7 +3,9 @@
 import os
 import shlex
 import signal
+import sys
 import threading
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,7 +17,7 @@ from lightning.pytorch import Callback, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from lightning_gpt.arguments.program import program_name, tensorboard_name
-from lightning_gpt.errors import UserError
+from lightning_gpt.errors import Interrupted, UserError
 from lightning_gpt.files import locked
 from lightning_gpt.launch import loggers
 from lightning_gpt.launch.configuration import GO_ON_FROM, is_rank_zero, quiet
@@ -61,6 +63,8 @@ def run(prepared: Prepared) -> Run | None:
                 raise UserError(f"{folder} is being written to by another run: wait for it, or begin a new one")
             trainer.loggers = [own, *loggers.make(prepared.loggers, folder, is_rank_zero())]
         stack.enter_context(_answer_for_ranks(configuration.checkpoint))
+        if stage == "fit" and is_rank_zero() and not prepared.keeps:
+            print("nothing of this run will be kept: it has no logger, or no checkpoints", file=sys.stderr)
         seed_everything(config.seed_everything, workers=True, verbose=False)
         begin = getattr(trainer, stage)
         try:
@@ -71,9 +75,11 @@ def run(prepared: Prepared) -> Run | None:
             raise
         except MisconfigurationException as error:
             raise UserError(f"trainer: {' '.join(str(error).split())}") from error
-        except (MemoryError, RuntimeError) as error:
+        except Exception as error:
             if out_of_memory(error):
                 raise UserError(TOO_LARGE) from error
+            if not isinstance(error, UserError | Interrupted) and _while_restoring(error):
+                raise UserError(f"{configuration.checkpoint} is damaged: it can't be restored ({error})") from error
             raise
         if folder is not None:
             folder = Path(trainer.log_dir or folder)  # of the first rank: another's logger does not know the version
@@ -102,9 +108,15 @@ def _logger(prepared: Prepared) -> Board:
         # what was logged after the checkpoint will be logged again
         options |= {"version": folder.name, "purge_step": steps_done(configuration.saved, checkpoint)}
         warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")  # as intended
-    elif is_rank_zero():
-        options["version"] = new_version(home).name
+    else:  # other ranks ask the first one for the folder, and look for none themselves
+        options["version"] = new_version(home).name if is_rank_zero() else "of_the_first_rank"
     return Board(home.parent, name=home.name, **options)
+
+
+def _while_restoring(error: BaseException) -> bool:
+    """Returns whether an error came up while Lightning restored a checkpoint: no step has been made then."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(Path(frame.filename).name == "checkpoint_connector.py" and "restore" in frame.name for frame in frames)
 
 
 @contextmanager

@@ -16,21 +16,33 @@ WEIGHTS = "net."  # the network's name in the LightningModule
 
 
 def must_hold(checkpoint: Mapping[str, Any], network: Network, path: str | Path) -> None:
-    """Checks that the weights in a checkpoint are those of a network, by name and shape.
+    """Checks that the weights in a checkpoint are those of a network, by name and shape, and finite.
 
     Raises:
         UserError: they are not.
     """
     expected = {WEIGHTS + name: weight.shape for name, weight in network.state_dict().items()}
     weights = checkpoint.get("state_dict")
-    if not isinstance(weights, dict) or expected != {name: _shape(weight) for name, weight in weights.items()}:
+    if not isinstance(weights, dict) or expected != {
+        name: weight.shape if is_dense(weight) else None for name, weight in weights.items()
+    }:
         raise UserError(f"{path} is damaged: its weights do not fit the network it names")
+    if not all(torch.isfinite(weight).all() for weight in weights.values()):
+        raise UserError(f"{path} holds weights that are NaN or infinite: take an earlier checkpoint")
 
 
-def _shape(weight: Any) -> torch.Size | None:
-    """The shape of a tensor as weights are, dense and of floating-point numbers; None for anything else."""
-    is_one = isinstance(weight, torch.Tensor) and weight.layout == torch.strided and weight.is_floating_point()
-    return weight.shape if is_one else None
+def is_dense(value: Any) -> bool:
+    """Accepts a tensor as weights are: of floating-point numbers, each of which has its own place in memory.
+
+    Of a tensor that is repeated (stride 0) a small file could make a large one.
+    """
+    return (
+        isinstance(value, torch.Tensor)
+        and value.layout == torch.strided
+        and value.device.type != "meta"
+        and value.is_floating_point()
+        and value.untyped_storage().nbytes() >= value.nbytes
+    )
 
 
 def read(path: str | Path) -> dict[str, Any]:

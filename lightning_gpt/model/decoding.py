@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -89,6 +90,13 @@ class Reader:
             self.ids = self.ids[:, -max(1, size // 2) :]
         self.cache = Cache(size)
         return self.ids
+
+
+def bytes_per_text(network: Network) -> int:
+    """Computes the bytes that each text takes while it is written: random generator, context, keys and values."""
+    sizes: dict[str, Any] = network.sizes
+    layers = sizes.get("n_layer", 1) * network.n_member if isinstance(network, CachedNetwork) else 0
+    return 5_000 + 8 * network.block_size + 4 * 2 * layers * network.block_size * sizes.get("n_embd", 0)
 
 
 def for_decoding(network: Network) -> Network:

@@ -13,11 +13,12 @@ import torch
 from lightning_gpt.errors import UserError
 from lightning_gpt.ladder import NETWORKS, Network
 from lightning_gpt.ladder.aliases import modernised
+from lightning_gpt.ladder.count import count_parameters
 from lightning_gpt.tokens import Tokenizer, of_plain
 
 KEY = "lightning_gpt"  # the record's key in the checkpoint
 FORMAT = 2
-BY_NAME: dict[str, Callable[..., Network]] = {network.__name__: network for network in NETWORKS}
+BY_NAME: dict[str, type[Network]] = {network.__name__: network for network in NETWORKS}
 LONGEST = 4096  # characters of a string
 T = TypeVar("T")
 
@@ -169,19 +170,23 @@ class Record:
                 f"use its own, --data.corpus {shlex.quote(source)}, or train anew"
             )
 
-    def build(self, weights: Mapping[str, torch.Tensor]) -> Network:
-        """Builds the network with these weights, in eval mode.
+    def blueprint(self, tensors: int, numbers: int) -> Network:
+        """Builds the network without memory for its weights, of which there are so many tensors with so many numbers.
 
         Raises:
-            ValueError, RuntimeError, TypeError: sizes and weights do not belong together.
+            ValueError, TypeError, RuntimeError: its sizes can't be true.
         """
         layers = (self.sizes.get("n_layer") or 1) * (self.sizes.get("n_member") or 1)
-        if layers > len(weights) or self.sizes.get("vocab_size") != len(self.tokenizer):
-            raise ValueError("its sizes can't be true")  # before a loop over a billion layers
-        with torch.device("meta"):  # no memory before the sizes have proved true, no init that is overwritten anyway
-            network = BY_NAME[self.network](**self.sizes)
-        network.load_state_dict(weights, assign=True)
-        return network.eval()
+        network = BY_NAME[self.network]
+        if (
+            self.sizes.get("vocab_size") != len(self.tokenizer)
+            or layers > tensors  # before a loop over a billion layers
+            or count_parameters(network, self.sizes) != numbers
+        ):
+            raise ValueError("its sizes can't be true")
+        made: Callable[..., Network] = network
+        with torch.device("meta"):
+            return made(**self.sizes)
 
 
 def as_format_2(entries: Mapping[str, Any], steps: Any) -> dict[str, Any]:

@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 
 from lightning_gpt.errors import UserError
+from lightning_gpt.machine import too_much
+
+BYTES = 100  # that a token takes until its text is whole
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Sampling:
     def __post_init__(self) -> None:
         if self.max_new_tokens < 0:
             raise UserError(f"max_new_tokens must be at least 0, not {self.max_new_tokens}")
+        if said := too_much(self.max_new_tokens * BYTES):
+            raise UserError(f"max_new_tokens {self.max_new_tokens}: such a text would take {said}")
         if not 0 <= self.temperature < float("inf"):
             raise UserError(f"temperature must be 0 (greedy) or above, not {self.temperature}")
         if self.top_k is not None and self.top_k < 1:

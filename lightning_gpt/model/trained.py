@@ -15,8 +15,9 @@ from torch import Tensor
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.ladder import Network
+from lightning_gpt.machine import memory, too_much
 from lightning_gpt.model import checkpoint
-from lightning_gpt.model.decoding import decode, eval_mode, for_decoding
+from lightning_gpt.model.decoding import bytes_per_text, decode, eval_mode, for_decoding
 from lightning_gpt.model.record import KEY, Record
 from lightning_gpt.model.sampling import Sampling
 from lightning_gpt.text import IGNORE, HeldOutBlocks, HeldOutExamples
@@ -120,6 +121,8 @@ class TrainedGPT:
             sampling = replace(sampling, stop="\n")  # an example ends there, and nothing after it was ever learned
         if number < 1:
             raise UserError(f"the number of texts must be at least 1, not {number}")
+        if said := too_much(number * bytes_per_text(self.network), self.device.type):
+            raise UserError(f"{number} texts at once would take {said}: write fewer")
         generators = None
         if sampling.seed is not None:
             if sampling.seed + number > 2**63:
@@ -128,6 +131,11 @@ class TrainedGPT:
         ids = self.tokenizer.encode(self.readable(prompt, unknown)).to(self.device).expand(number, -1)  # (B, T)
         drawn = decode(self.network, ids, sampling, generators)
         return self._pieces(drawn, [StopFilter(sampling.stop) for _ in range(number)])
+
+    def most_at_once(self, wanted: int) -> int:
+        """How many texts, of so many that are wanted, there is memory to write together; at least one."""
+        there = memory(self.device.type) or 2**50
+        return max(1, min(wanted, there // 2 // bytes_per_text(self.network)))
 
     def _pieces(self, drawn: Iterator[Tensor], stops: list["StopFilter"]) -> Iterator[list[str]]:
         rows = [(self.tokenizer.decoder(), stop) for stop in stops]
@@ -254,7 +262,10 @@ def checked_device(device: str | torch.device) -> torch.device:
         UserError: this machine has none.
     """
     try:
-        return torch.empty(0, device=device).device
+        place = torch.empty(0, device=device).device
+        if place.type == "meta":  # which computes shapes, no numbers
+            raise RuntimeError("no device that computes")
+        return place
     except (RuntimeError, AssertionError) as error:  # torch's own words for what it was not built for
         raise UserError(f"no device {device} on this machine: take cpu") from error
 
@@ -276,13 +287,15 @@ def of_checkpoint(contents: Mapping[str, Any], path: str | Path) -> TrainedGPT:
         UserError: not a checkpoint of this project, or damaged.
     """
     record = Record.of(contents, path)
+    weights = contents.get("state_dict")
+    if not isinstance(weights, dict) or not all(map(checkpoint.is_dense, weights.values())):
+        raise UserError(f"{path} is damaged: it holds no weights of a network")
     try:
-        weights = {name.removeprefix(checkpoint.WEIGHTS): weight for name, weight in contents["state_dict"].items()}
-        if not all(torch.isfinite(weight).all() for weight in weights.values()):
-            raise UserError(f"{path} holds weights that are NaN or infinite: take an earlier checkpoint")
-        network = record.build(weights)
-    except UserError:
-        raise
-    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError) as error:
+        network = record.blueprint(len(weights), sum(weight.numel() for weight in weights.values()))
+    except (TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"{path} is damaged: its weights do not fit the network it names") from error
+    checkpoint.must_hold(contents, network, path)
+    named = {name.removeprefix(checkpoint.WEIGHTS): weight for name, weight in weights.items()}
+    network.load_state_dict(named, assign=True)
+    network.eval()
     return TrainedGPT(network, record.tokenizer, record)

@@ -65,7 +65,7 @@ def steps_done(checkpoint: Mapping[str, Any], path: Path | str) -> int:
         UserError: there is no such number in it.
     """
     step = checkpoint.get("global_step")
-    if not isinstance(step, int) or step < 0:
+    if type(step) is not int or not 0 <= step < 2**53:
         raise UserError(f"{path} is damaged: it does not say after which step it was saved")
     return step
 
@@ -173,13 +173,14 @@ def goes_on_in(checkpoint: Path, home: Path) -> Path | None:
 def relocated(state: MutableMapping[str, Any], folder: str) -> None:
     """Rewrites the paths in a ModelCheckpoint's state to lie in `folder`, in place.
 
-    Lightning forgets the best score where a run's folder was moved or is reached by another path.
+    Lightning forgets the best score where a run's folder was moved or is reached by another path; and it deletes the
+    best checkpoint's file when there is a better one, which must be none outside.
     """
 
     def moved(path: Any) -> Any:
         return str(Path(folder) / Path(path).name) if isinstance(path, str) and path else path
 
-    if not isinstance(state.get("dirpath"), str) or state["dirpath"] == folder:
+    if not isinstance(state.get("dirpath"), str):
         return
     state["dirpath"] = folder
     for name in ("best_model_path", "kth_best_model_path", "last_model_path"):

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -18,6 +20,7 @@ from lightning_gpt.text.lines import held_out_line
 from lightning_gpt.training.describe import hyperparameters
 from lightning_gpt.training.loggers import takes_picture, takes_text, write_numbers, write_picture
 from lightning_gpt.training.module import LanguageModel, in_fit
+from lightning_gpt.training.restoring import is_loss
 
 # a metric's name to its place on the page: metrics of one chart share a group
 PLACES = {"train/loss": "loss/train", "val/loss": "loss/val", "lr": "optim/lr", "grad_norm": "optim/grad_norm"}
@@ -59,6 +62,12 @@ class Board(TensorBoardLogger):
         """Logs metrics under their names on the page."""
         super().log_metrics({PLACES.get(name, name): x for name, x in metrics.items() if name != "epoch"}, step)
 
+    @property
+    def log_dir(self) -> str:
+        """The run's folder; Lightning's own would look for a variable or a user in its name."""
+        version = self.version if isinstance(self.version, str) else f"version_{self.version}"
+        return str(Path(self.root_dir) / version)
+
     def save(self) -> None:
         """Flushes what was logged; writes no hparams.yaml, for config.yaml has it all."""
         self.experiment.flush()
@@ -70,6 +79,7 @@ class Page(Callback):
     Charts, graph and embedding need a Board among the trainer's loggers; the rest goes to any, see `loggers`.
     """
 
+    STATE: ClassVar = {"best": is_loss}
     MOST_POINTS = 10_000_000  # numbers of an embedding that is drawn: TensorBoard reads them as text, all at once
     LINE = 24  # characters of the line whose attention is drawn: as many as TensorBoard shows without shrinking them
 
@@ -154,7 +164,8 @@ def writer_of(trainer: Trainer) -> SummaryWriter | None:
 
 @takes_text.register
 def _(logger: Board, tag: str, text: str, step: int) -> None:
-    logger.experiment.add_text(tag, as_markdown(text), step)
+    # a file's name in it may be no UTF-8
+    logger.experiment.add_text(tag, as_markdown(text.encode(errors="replace").decode()), step)
 
 
 @takes_picture.register

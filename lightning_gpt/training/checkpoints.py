@@ -1,10 +1,12 @@
 """Saves a run: the best weights, the last, and on a signal to stop. The file itself: see `model.checkpoint`."""
 
 import os
+import re
 import signal
 import subprocess
 import threading
 import time
+from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,6 +20,13 @@ from lightning_gpt.errors import Interrupted
 from lightning_gpt.model import checkpoint as checkpoint_file
 from lightning_gpt.training.module import in_fit
 
+VERSION = "pytorch-lightning_version"
+
+
+def is_version(value: Any) -> bool:
+    """Accepts the version of a release."""
+    return isinstance(value, str) and re.fullmatch(r"\d{1,9}(\.\d{1,9}){1,3}", value) is not None
+
 
 class SafeCheckpointIO(TorchCheckpointIO):
     """Writes checkpoints whole or not at all, and reads them as plain values only."""
@@ -28,7 +37,10 @@ class SafeCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
         """See `model.checkpoint.read`: always `weights_only`, always to the CPU."""
-        return checkpoint_file.read(path)
+        checkpoint = checkpoint_file.read(path)
+        if not is_version(checkpoint.get(VERSION)):  # which Lightning needs for files that are older than this project
+            checkpoint[VERSION] = version("pytorch-lightning")
+        return checkpoint
 
 
 class SafeCheckpoints(Callback):
@@ -114,25 +126,33 @@ class LastCheckpoint(ModelCheckpoint):
         if trainer.global_step >= trainer.max_steps > 0:
             trainer.should_stop = True  # Lightning validates before it stops: the last weights get their loss, too
         whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        validates = trainer.val_check_batch is not None and (batch_idx + 1) % trainer.val_check_batch == 0
-        if not whole or validates or trainer.should_stop:
+        due = trainer.val_check_batch is not None and (batch_idx + 1) % trainer.val_check_batch == 0
+        if not whole or (trainer.enable_validation and (due or trainer.should_stop)):
             return
         self._stopping = self._on_any_rank(trainer, self._signal is not None)
-        if self._stopping or self._is_due(trainer):
+        if self._stopping or trainer.should_stop or self._is_due(trainer):
             trainer.save_checkpoint(self._unlogged, weights_only=False)  # its optimizer, too
             self._saved_at = time.monotonic()
             self._pending = True
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Renames the last step's file to last.ckpt, now that its numbers are logged; stops if a signal has come."""
+        self._publish(trainer)
+        if self._stopping:
+            self._stop(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Renames the last step's file, where no validation came after it."""
+        super().on_train_end(trainer, pl_module)
+        self._publish(trainer)
+
+    def _publish(self, trainer: Trainer) -> None:
         if not self._pending:
             return
         self._pending = False
         if trainer.is_global_zero:
             self._unlogged.replace(self.path)
         trainer.strategy.barrier()  # no rank's end may take the others' down before that
-        if self._stopping:
-            self._stop(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Saves, then stops if a signal has come and the run is not over."""

@@ -1,15 +1,17 @@
 """Stops a run that goes wrong, with an explanation: NaN or infinite losses and weights, overfitting."""
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import EarlyStopping
 
 from lightning_gpt.errors import UserError
+from lightning_gpt.model.record import is_count, or_none
 from lightning_gpt.training.checkpoints import LastCheckpoint
 from lightning_gpt.training.module import in_fit
+from lightning_gpt.training.restoring import is_score
 
 CAUSES = (
     "likely causes: a learning rate too high (lower --model.optimizer.lr, or raise --model.schedule.warmup_steps), "
@@ -78,6 +80,14 @@ class Overfitting(EarlyStopping):
     Args:
         patience: validations in a row without a new lowest val/loss; 0: never stop.
     """
+
+    STATE: ClassVar = {
+        "wait_count": is_count,
+        "stopped_epoch": is_count,
+        "patience": is_count,
+        "best_score": is_score,
+        "best": or_none(lambda best: is_count(best[0]) and [type(x) for x in best[1:]] == [float, float]),
+    }
 
     def __init__(self, patience: int = 10) -> None:
         if patience < 0:

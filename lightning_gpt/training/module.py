@@ -20,7 +20,7 @@ from lightning_gpt.model import TrainedGPT, load
 from lightning_gpt.model.checkpoint import must_hold
 from lightning_gpt.model.record import KEY, CorpusRecord, Origin, Record
 from lightning_gpt.model.transfer import must_be_alike, transfer
-from lightning_gpt.runs.resume import carry_over, must_be_the_optimizer, relocated
+from lightning_gpt.runs.resume import carry_over, relocated
 from lightning_gpt.terminal import visible
 from lightning_gpt.text import IGNORE
 from lightning_gpt.text.blocks import batch_seed
@@ -30,7 +30,8 @@ from lightning_gpt.tokens import Tokenizer
 from lightning_gpt.tokens.tokenizer import listed, token_ids
 from lightning_gpt.training.datamodule import CharDataModule
 from lightning_gpt.training.held_out import HeldOutLoss
-from lightning_gpt.training.optimizer import AdamW, OptimizerRecipe
+from lightning_gpt.training.optimizer import AdamW, Muon, OptimizerRecipe
+from lightning_gpt.training.restoring import prepare_to_restore, state_after_a_step
 from lightning_gpt.training.schedule import Schedule
 
 
@@ -101,8 +102,16 @@ class LanguageModel(LightningModule):
         """The tokenizer of the run's corpus."""
         return self.data.tokens.tokenizer
 
-    def check(self, data: CharDataModule, checkpoint: dict[str, Any] | None, path: str | Path, fit: bool) -> None:
+    def check(
+        self, data: CharDataModule, checkpoint: dict[str, Any] | None, path: str | Path, fit: Trainer | None
+    ) -> None:
         """Finds what would stop a run on this data, from this checkpoint, without making the network's weights.
+
+        Args:
+            data: set up.
+            checkpoint: what the run begins from, as it was read from `path`.
+            path: its file.
+            fit: the Trainer of a fit; None: nothing will be trained.
 
         Raises:
             UserError: a negative rate, sizes that do not go together, or a checkpoint of another network, tokenizer
@@ -110,15 +119,15 @@ class LanguageModel(LightningModule):
         """
         self.optimizer_recipe.check()
         net = self.blueprint(*data.sizes)
-        if fit and data.batch_size < net.n_member:
+        if fit is not None and data.batch_size < net.n_member:
             raise UserError(f"data.batch_size must be at least n_member {net.n_member}, not {data.batch_size}")
         if self.source is not None:
             must_be_alike(self.source, net)
         if checkpoint is not None:
             Record.of(checkpoint, path).must_fit(self.record_of(net, data))
             must_hold(checkpoint, net, path)
-            if fit:
-                must_be_the_optimizer(self.optimizer_recipe.build(net).param_groups, checkpoint)
+            if fit is not None:
+                self._prepare_to_restore(checkpoint, path, fit, net)
 
     def blueprint(self, vocab_size: int, block_size: int) -> Network:
         """Makes the network without memory for its weights, and without using up a random number.
@@ -363,6 +372,13 @@ class LanguageModel(LightningModule):
         assert self.net is not None
         checkpoint[KEY] = self.record_of(self.net, self.data, self.global_step).as_dict()
 
+    def _prepare_to_restore(self, checkpoint: dict[str, Any], path: str | Path, trainer: Trainer, net: Network) -> None:
+        """See `restoring.prepare_to_restore`; `net` is on the meta device."""
+        optimizer = self.optimizer_recipe.build(net, fused=False)
+        ours = isinstance(self.optimizer_recipe, AdamW | Muon)
+        expected = state_after_a_step(optimizer) if ours else None
+        prepare_to_restore(checkpoint, path, trainer, optimizer, expected)
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Takes the checkpoint's weights and state; the configuration's rates, decay, schedule and patience hold.
 
@@ -384,7 +400,7 @@ class LanguageModel(LightningModule):
         here = saved.provenance[-1].steps if same_text and saved.provenance else 0
         self._earlier_steps = checkpoint["global_step"] - here
         groups = self.optimizer_recipe.build(self.net).param_groups
-        must_be_the_optimizer(groups, checkpoint)
+        self._prepare_to_restore(checkpoint, "the checkpoint", self.trainer, self.blueprint(*self.data.sizes))
         carry_over(checkpoint, groups, self.lr_share(checkpoint["global_step"]))
         states = checkpoint["callbacks"]
         for stopping in self.trainer.early_stopping_callbacks:

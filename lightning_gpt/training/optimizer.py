@@ -28,14 +28,17 @@ class OptimizerRecipe(ABC):
         """
 
     def check(self) -> None:
-        """Refuses a rate or decay that is below 0 or not finite.
+        """Refuses a rate or decay that is below 0 or not finite, and a mean that would not decay.
 
         Raises:
             UserError: the first of them.
         """
         for name, value in vars(self).items():
-            if name.endswith(("lr", "decay", "momentum")) and not 0 <= value < math.inf:
+            if name.endswith(("lr", "decay")) and not 0 <= value < math.inf:
                 raise UserError(f"model.optimizer.{name} must be a number of at least 0, not {value}")
+            shares = {"momentum": [value], "betas": value}.get(name.rpartition("_")[2], [])
+            if not all(0 <= share < 1 for share in shares):
+                raise UserError(f"model.optimizer.{name} must be in [0, 1), not {value}")
 
 
 class AdamW(OptimizerRecipe):
@@ -154,7 +157,7 @@ class MuonAdamW(Optimizer):
     def _adamw(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         for p in parameters:
             if not self.state[p]:
-                self.state[p]["step"] = torch.tensor(0.0, device=p.device)
+                self.state[p]["step"] = torch.tensor(0.0, device=p.device if group["fused"] else "cpu")
                 self.state[p]["exp_avg"] = torch.zeros_like(p)
                 self.state[p]["exp_avg_sq"] = torch.zeros_like(p)
         states = [self.state[p] for p in parameters]

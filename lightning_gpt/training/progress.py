@@ -2,7 +2,7 @@
 
 import statistics
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -13,6 +13,7 @@ from lightning_gpt.terminal import HEAD, row, styled
 from lightning_gpt.training.describe import card, flops_per_token, provenance
 from lightning_gpt.training.loggers import write_text
 from lightning_gpt.training.module import LanguageModel, in_fit
+from lightning_gpt.training.restoring import is_seconds
 
 
 class ProgressBar(TQDMProgressBar):
@@ -52,6 +53,8 @@ class Speed(Callback):
     Attributes:
         training_seconds: time spent in training steps so far, also before a resume.
     """
+
+    STATE: ClassVar = {"training_seconds": is_seconds}
 
     def __init__(self) -> None:
         self.training_seconds = 0.0

@@ -2,14 +2,24 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lightning_gpt.model.record import checked, is_count
 from lightning_gpt.runs.result import Result, Validation
 from lightning_gpt.training.describe import Card, card, provenance
 from lightning_gpt.training.module import LanguageModel, in_fit
 from lightning_gpt.training.progress import Speed
+from lightning_gpt.training.restoring import is_loss, is_seconds
+
+OF_A_VALIDATION = {
+    "step": is_count,
+    "nats_per_token": is_loss,
+    "bits_per_char": is_loss,
+    "bits_per_byte": is_loss,
+    "seconds": is_seconds,
+}
 
 
 class ResultFile(Callback):
@@ -22,6 +32,12 @@ class ResultFile(Callback):
         command: what was typed to begin the run.
         version: of the code that runs.
     """
+
+    STATE: ClassVar = {
+        "validations": lambda saved: (
+            isinstance(saved, list) and all(checked(Validation, v, OF_A_VALIDATION) for v in saved)
+        )
+    }
 
     def __init__(self, speed: Speed, command: str = "", version: str = "") -> None:
         self.speed = speed
@@ -36,7 +52,7 @@ class ResultFile(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See `state_dict`."""
-        self.validations = tuple(Validation(**values) for values in state_dict["validations"])
+        self.validations = tuple(checked(Validation, values, OF_A_VALIDATION) for values in state_dict["validations"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the card."""

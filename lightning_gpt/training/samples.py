@@ -4,12 +4,16 @@ from collections.abc import Sequence
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from lightning_gpt.errors import UserError
 from lightning_gpt.model import Sampling, TrainedGPT
 from lightning_gpt.terminal import styled, visible
 from lightning_gpt.text.overlap import OverlapIndex, training_index
 from lightning_gpt.tokens import Tokenizer
 from lightning_gpt.training.loggers import write_numbers, write_text
 from lightning_gpt.training.module import LanguageModel, in_fit
+
+MOST_PROMPTS = 100
+MOST_TOKENS = 1_000_000  # of all prompts at a validation: half an hour of a small network
 
 
 class SampleText(Callback):
@@ -27,6 +31,9 @@ class SampleText(Callback):
         top_p: see `Sampling`.
         seed: of the sample's own random generator; training's is not touched.
         preview: characters of the first sample that are printed.
+
+    Raises:
+        UserError: an option out of its range, or more to write than a validation has time for.
     """
 
     def __init__(
@@ -41,6 +48,15 @@ class SampleText(Callback):
     ) -> None:
         self.prompts = list(prompts or [])
         self.sampling = Sampling(max_new_tokens, temperature, top_k, top_p, seed)
+        if len(self.prompts) > MOST_PROMPTS:
+            raise UserError(f"sample.prompts may be {MOST_PROMPTS}, not {len(self.prompts)}: each is written anew")
+        if len(self.prompts) * max_new_tokens > MOST_TOKENS:
+            raise UserError(
+                f"sample.max_new_tokens {max_new_tokens} for {len(self.prompts)} prompts are more than the "
+                f"{MOST_TOKENS:,} tokens that a validation may write"
+            )
+        if preview < 0:
+            raise UserError(f"sample.preview must be at least 0, not {preview}")
         self.preview = preview
         self._index: OverlapIndex | None = None
 

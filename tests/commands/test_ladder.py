@@ -19,7 +19,7 @@ SMALL = [
 
 def test_numbers_of_rungs():
     assert chosen("3") == [3] and chosen("2-4") == [2, 3, 4] and chosen("5,1-2,2") == [1, 2, 5]
-    for wrong in ("", "0", "3-99", "4-2", "a", "1-2-3"):
+    for wrong in ("", "0", "3-99", "4-2", "a", "1-2-3", f"1-{10**18}"):
         with pytest.raises(UserError):
             chosen(wrong)
 
@@ -45,6 +45,28 @@ def test_it_trains_reports_and_resumes(shell):
 
     longer = [*command[:-1], "--trainer.max_steps=50"]  # another recipe: not the same run any more
     assert shell(*longer).stdout.count("trains …") == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "says"),
+    [
+        ("--name=mine", "gives --name to each rung's fit itself"),
+        ("--seed_everything=1338", "name the seeds by --seeds"),
+        ("--ckpt_path=best", "leave it out"),
+        ("--trainer.logger=false", "leave trainer.logger"),
+        ("--trainer.enable_checkpointing=false", "leave trainer.logger and enable_checkpointing"),
+    ],
+)
+def test_what_would_leave_no_runs_to_read_is_refused(shell, option, says):
+    command = ["ladder", f"--configs={ROOT / 'configs/ladder'}", "--rungs=1", *SMALL, "--trainer.max_steps=20"]
+    err = shell(*command, option, status=2).stderr
+    assert says in err and err.count("\n") == 1 and not (shell.folder / "runs").exists()
+
+
+def test_a_further_recipe(shell):
+    (shell.folder / "more.yaml").write_text("trainer: {max_steps: 20}\nname: another\n")
+    command = ["ladder", f"--configs={ROOT / 'configs/ladder'}", "--rungs=1", *SMALL, "--config=more.yaml"]
+    assert "| 1-bigram |" in shell(*command).stdout
 
 
 def test_an_interrupted_rung_is_resumed(shell):

@@ -6,6 +6,7 @@ import torch
 from lightning_gpt.ladder import NETWORKS, aliases
 from lightning_gpt.ladder.aliases import modernised, modernised_config, modernised_key
 from lightning_gpt.model import Record, checkpoint
+from lightning_gpt.model.trained import of_checkpoint
 
 BY_NAME = {network.__name__: network for network in NETWORKS}
 OLD_SIZES = {  # all that version 0.1 wrote into a checkpoint
@@ -100,7 +101,8 @@ def test_an_old_checkpoint_is_read(tmp_path, old):
     saved = checkpoint.read(path)
     found = Record.of(saved, path)
     checkpoint.must_hold(saved, net, path)
-    twin = found.build({key.removeprefix("net."): w for key, w in saved["state_dict"].items()})
+    twin = of_checkpoint(saved, path).network
+    assert found.network == type(twin).__name__
     assert type(twin) is type(net) and twin.config == net.config
     ids = torch.randint(3, (2, 8))
     assert torch.equal(twin(ids), net(ids))

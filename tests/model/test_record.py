@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_gpt import UserError
-from lightning_gpt.ladder import GPT, Bigram
+from lightning_gpt.ladder import Bigram
 from lightning_gpt.model import CorpusRecord, Origin, Record, TrainedGPT
 from lightning_gpt.model.record import KEY
 from lightning_gpt.tokens import Characters
@@ -137,9 +137,10 @@ def test_only_the_same_network_and_tokenizer_fit():
 
 
 def test_sizes_that_the_weights_do_not_have_are_found_before_memory_is():
-    weights = Bigram(3, 8).state_dict()
-    assert RECORD.build(weights).block_size == 8
+    assert RECORD.blueprint(1, 9).block_size == 8
     with pytest.raises(ValueError, match="can't be true"):
-        replace(RECORD, tokenizer=Characters("abcd")).build(weights)
+        RECORD.blueprint(1, 10)
     with pytest.raises(ValueError, match="can't be true"):
-        replace(RECORD, network="GPT", sizes={**RECORD.sizes, "n_layer": 10**12}).build(GPT(3, 8).state_dict())
+        replace(RECORD, tokenizer=Characters("abcd")).blueprint(1, 9)
+    with pytest.raises(ValueError, match="can't be true"):
+        replace(RECORD, network="GPT", sizes={**RECORD.sizes, "n_layer": 10**12}).blueprint(27, 10**6)

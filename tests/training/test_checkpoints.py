@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from conftest import TINY
+from lightning.pytorch import Trainer
 
 from lightning_gpt.cli import main
+from lightning_gpt.ladder import Bigram
 from lightning_gpt.runs import read_events
+from lightning_gpt.training import TRAINER_DEFAULTS, Board, CharDataModule, LanguageModel, callbacks
 
 
 def test_a_checkpoint_is_never_ahead_of_its_curves(shell, monkeypatch):
@@ -32,6 +36,22 @@ def test_a_checkpoint_is_never_ahead_of_its_curves(shell, monkeypatch):
     often = ["--trainer.log_every_n_steps=2", "--save_every_n_steps=2", "--sample.prompts=[a]"]
     assert main(["fit", "--data.corpus=text.txt", *TINY, *often]) == 0
     assert steps == list(range(2, 21, 2))
+
+
+@pytest.mark.parametrize(
+    "options", [{"limit_val_batches": 0}, {"val_check_interval": 1000}, {"max_time": {"hours": 1}}]
+)
+def test_the_last_step_is_kept_whatever_the_options(shell, monkeypatch, options):
+    monkeypatch.chdir(shell.folder)
+    given = {**TRAINER_DEFAULTS, "max_steps": 7, "accelerator": "cpu", "enable_progress_bar": False, **options}
+    trainer = Trainer(**given, callbacks=callbacks(), logger=Board("runs", name="mine"))
+    trainer.fit(LanguageModel(Bigram), CharDataModule("text.txt", block_size=8, batch_size=2))
+    last = Path(trainer.log_dir) / "checkpoints/last.ckpt"
+    assert torch.load(last, weights_only=True)["global_step"] == 7
+    assert not list(last.parent.glob(".*"))
+    trainer = Trainer(**{**given, "max_steps": 9}, callbacks=callbacks(), logger=Board("runs", name="mine"))
+    trainer.fit(LanguageModel(Bigram), CharDataModule("text.txt", block_size=8, batch_size=2), ckpt_path=last)
+    assert trainer.global_step == 9
 
 
 def test_what_a_killed_run_left_half_written_is_removed(shell, monkeypatch):
