@@ -89,7 +89,7 @@ def test_a_files_fault_names_the_file(tmp_path):
         "data: {corpus: 3}\nmodel: {network: {class_path: GPT, init_args: {n_heads: 2}}}\ntrainer: {max_stps: 1}"
     )
     assert said(f"--config={path}") == [
-        f"{path}: data.corpus takes a text, not 3",
+        f'{path}: data.corpus takes a text or a list of texts, as ["one", "two"], not 3',
         f"{path}: GPT has no option n_heads; did you mean n_head?",
         f"{path}: there is no option trainer.max_stps; did you mean trainer.max_steps?",
     ]
