@@ -81,6 +81,7 @@ def record_with(**changes):
 HOSTILE = [
     record_with(tokenizer={"kind": "builtins.open", "file": "executed", "mode": "w"}),
     record_with(tokenizer={"kind": "characters", "characters": 7}),
+    record_with(tokenizer={"kind": "bpe", "tokens": ["a", "b"], "merges": ["a b"], "special": []}),
     record_with(provenance=[{"how": "x" * 10**6}]),
     record_with(corpus={"name": ["text.txt"]}),
     reduce_payload,

@@ -172,6 +172,10 @@ def prepare(
         UserError: the text is empty, in another encoding, has what its tokenizer can't spell, or can't be split so; or
             the folder can't be written to.
     """
+    if recipe.kind.reads_any_file and corpus.encoding is not None:
+        raise UserError(
+            f"data.encoding {corpus.encoding} is for text, and {recipe.kind.kind} are read as they are: leave it out"
+        )
     rule = Split(train_fraction, split)
     sha256 = corpus.sha256()
     # any tokenizer but characters learns from the training part only, and no token may reach across the split

@@ -3,7 +3,8 @@
 import pytest
 
 from lightning_gpt import UserError
-from lightning_gpt.commands.bench import Row, shown, with_block
+from lightning_gpt.commands.bench import Bench, Row, shown, with_block
+from lightning_gpt.runs.result import Result, Validation
 
 PAGE = "# Results\n\n<!-- bench -->\nold\n<!-- /bench -->\n\nThe end.\n"
 
@@ -25,3 +26,24 @@ def test_medians_ranges_and_ratios():
     assert shown([3.0, 1.0, 2.0]) == "2 (1 to 3)" and shown([1.23456]) == "1.235" and shown([]) == ""
     assert str(Row("what", "s", [2.0], [1.0, 1.0])) == "| what | s | 2 | 1 (1 to 1) | 0.5 |"
     assert str(Row("what", "s", [], [1.0])) == "| what | s |  | 1 |  |"
+
+
+def test_tokenizers_are_trained_for_the_time_that_is_given(tmp_path, monkeypatch):
+    """A step's time is measured without the first ones, which may compile; the steps are as many as fill the time."""
+    asked = []
+
+    def ours(self, config, *options):
+        given = dict(option.removeprefix("--").split("=") for option in options)
+        steps, every = int(given["trainer.max_steps"]), int(given["trainer.val_check_interval"])
+        asked.append((config, given["data.tokenizer"], steps))
+        at = range(every, steps + 1, every)  # 30 s, and half a second a step
+        validations = tuple(Validation(step, 2.0, 3.0, 2.5, 30 + step / 2) for step in at)
+        return 0.0, Result(False, steps, 1, None, validations, {}, ())
+
+    monkeypatch.setattr(Bench, "ours", ours)
+    rows = Bench(tmp_path, tmp_path, tmp_path, 1, 60.0).tokens()
+    assert asked[0] == ("cpu", "characters", 120) and asked[1] == ("cpu", "characters", 120)
+    assert [kind for _, kind, _ in asked[::2]] == ["characters", "bytes", "bpe", "bpe"]
+    assert [row.ours for row in rows] == [[2.5]] * 4 and "120 steps in 90 s" in rows[0].what
+    Bench(tmp_path, tmp_path, tmp_path, 1, 600.0).tokens()
+    assert asked[-1] == ("cpu-10min", "bpe", 1200)
