@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_gpt.model.record import checked, is_count
+from lightning_gpt.runs.curves import read_events
 from lightning_gpt.runs.result import Result, Validation
+from lightning_gpt.training.board import PLACES
 from lightning_gpt.training.describe import Card, card, provenance
 from lightning_gpt.training.module import LanguageModel, in_fit
 from lightning_gpt.training.progress import Speed
@@ -57,6 +59,8 @@ class ResultFile(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the card."""
         assert isinstance(pl_module, LanguageModel)
+        if trainer.is_global_zero and trainer.global_step and not self.validations and trainer.loggers:
+            self.validations = self._logged(trainer, pl_module)
         self._card = card(trainer, pl_module) + provenance(self.command, self.version)
         self._write(trainer, pl_module)
 
@@ -76,6 +80,25 @@ class ResultFile(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Marks the run as finished; its last checkpoint is saved by now."""
         self._write(trainer, pl_module, finished=True)
+
+    def _logged(self, trainer: Trainer, module: LanguageModel) -> tuple[Validation, ...]:
+        """Takes the validations of a run of version 0.1 from its curve: its checkpoints have none.
+
+        Their seconds are known for the checkpoint only, and are shared out evenly among the steps.
+        """
+        held_out, done = module.data.tokens.held_out, trainer.global_step
+        curve = read_events(Path(trainer.log_dir or "")).get(PLACES["val/loss"], [])
+        return tuple(
+            Validation(
+                step,
+                loss,
+                held_out.bits_per_character(loss),
+                held_out.bits_per_byte(loss),
+                self.speed.training_seconds * step / done,
+            )
+            for step, loss in curve
+            if step <= done
+        )
 
     def _write(self, trainer: Trainer, module: LightningModule, finished: bool = False) -> None:
         if not trainer.loggers:

@@ -9,7 +9,7 @@ from lightning.pytorch import Trainer
 
 from lightning_gpt.cli import main
 from lightning_gpt.ladder import Bigram
-from lightning_gpt.runs import read_events
+from lightning_gpt.runs import Run, read_events
 from lightning_gpt.training import TRAINER_DEFAULTS, Board, CharDataModule, LanguageModel, callbacks
 
 
@@ -52,6 +52,24 @@ def test_the_last_step_is_kept_whatever_the_options(shell, monkeypatch, options)
     trainer = Trainer(**{**given, "max_steps": 9}, callbacks=callbacks(), logger=Board("runs", name="mine"))
     trainer.fit(LanguageModel(Bigram), CharDataModule("text.txt", block_size=8, batch_size=2), ckpt_path=last)
     assert trainer.global_step == 9
+
+
+def test_a_resumed_run_of_version_0_1_keeps_its_validations(shell, monkeypatch):
+    monkeypatch.chdir(shell.folder)
+    assert main(["fit", "--data.corpus=text.txt", *TINY]) == 0
+    run = Run(shell.folder / "runs/gpt/version_0")
+    before = run.result.validations
+    saved = torch.load(run.last, weights_only=True)
+    del saved["callbacks"]["ResultFile"]
+    torch.save(saved, run.last)
+    (run.folder / "result.json").unlink()
+    assert main(["fit", "--data.corpus=text.txt", *TINY, f"--ckpt_path={run.last}", "--trainer.max_steps=30"]) == 0
+    after = Run(run.folder).result.validations
+    assert [v.step for v in after] == [10, 20, 30]
+    for old, new in zip(before, after[:2], strict=True):
+        assert new.nats_per_token == pytest.approx(old.nats_per_token, abs=1e-6)
+        assert new.bits_per_byte == pytest.approx(old.bits_per_byte, abs=1e-6)
+    assert after[0].seconds == pytest.approx(after[1].seconds / 2) and after[1].seconds == before[1].seconds
 
 
 def test_what_a_killed_run_left_half_written_is_removed(shell, monkeypatch):
