@@ -22,7 +22,7 @@ from lightning_gpt.runs.result import Result
 from lightning_gpt.runs.resume import goes_on_in, must_be_the_text, steps_done
 from lightning_gpt.text import find_corpus
 from lightning_gpt.text.paths import written
-from lightning_gpt.tokens import Recipe, Tokenizer, names_a_file
+from lightning_gpt.tokens import Recipe, Tokenizer, names_a_file, tokenizer_recipe
 from lightning_gpt.training import (
     CharDataModule,
     LanguageModel,
@@ -160,13 +160,13 @@ def _datamodule(configuration: Configuration) -> CharDataModule:
     data = CharDataModule(**configuration.config.data)
     if configuration.source is not None:
         add = data.new_characters == "add"
-        data.recipe = Recipe.of(_as_chosen(configuration.source.tokenizer, data), add)
+        data.recipe = Recipe.of(_as_chosen(configuration.source.tokenizer, data, configuration.found), add)
     elif configuration.saved is not None:
         record = Record.of(configuration.saved, configuration.checkpoint or "")
         if configuration.config.resume != "never":  # with --ckpt_path the user has chosen both
             then = record.corpus.sha256 if record.corpus else ""
             must_be_the_text(data.source, then, data.find_corpus().sha256(), "--resume never to begin anew")
-        data.recipe = Recipe.of(_as_chosen(record.tokenizer, data))
+        data.recipe = Recipe.of(_as_chosen(record.tokenizer, data, configuration.found))
     if configuration.found is not None:
         record = configuration.found.gpt.record
         _must_have_been_read(configuration.found, data, "corpus", [record.corpus.sha256 if record.corpus else None])
@@ -176,14 +176,18 @@ def _datamodule(configuration: Configuration) -> CharDataModule:
     return data
 
 
-def _as_chosen(tokenizer: Tokenizer, data: CharDataModule) -> Tokenizer:
+def _as_chosen(tokenizer: Tokenizer, data: CharDataModule, found: Found | None) -> Tokenizer:
     """Returns a checkpoint's tokenizer, if it is what the options name.
 
     Raises:
-        UserError: it is of another kind, or has more tokens.
+        UserError: it is of another kind, has more tokens, or is not the one in a file that the user named.
     """
     kind, size = tokenizer.kind, data.vocab_size
-    if not names_a_file(data.tokenizer) and data.tokenizer != kind:
+    if names_a_file(data.tokenizer):
+        unasked = found is not None and found.defaults.get("data.tokenizer") == data.tokenizer
+        if not unasked and tokenizer_recipe(data.tokenizer).made != tokenizer:
+            raise UserError(f"{data.tokenizer} is not the checkpoint's tokenizer: leave data.tokenizer out")
+    elif data.tokenizer != kind:
         raise UserError(f"the checkpoint's tokenizer is {kind}, not {data.tokenizer}: --data.tokenizer {kind}")
     if size is not None and size < len(tokenizer):  # of a short text it has fewer
         raise UserError(f"the checkpoint's tokenizer has {len(tokenizer):,} tokens: leave data.vocab_size {size} out")

@@ -79,7 +79,7 @@ def test_it_trains_on_any_file(tmp_path, monkeypatch, capsys):
     run(capsys, "report")
     said = run(capsys, "compare", "best", "last")
     assert f"held out  {len(BINARY) - int(0.9 * len(BINARY)) - 1:,} characters" in said and "nan" not in said
-    run(capsys, "generate", "--prompt=\udcff", "--max_new_tokens=9", "--novelty", "--out=written.txt")
+    run(capsys, "generate", "--prompt=\n", "--max_new_tokens=9", "--novelty", "--out=written.txt")
     run(capsys, "doctor", "--data.corpus=some.bin", *TINY, "--data.tokenizer=bytes")
     assert "is not UTF-8 text" in run(capsys, "fit", "--data.corpus=some.bin", *TINY, "--data.tokenizer=bpe", status=2)
 
