@@ -8,6 +8,7 @@ from lightning_gpt.files import replacing
 from lightning_gpt.model import Sampling, TrainedGPT, load
 from lightning_gpt.runs import BY_NAME, find_checkpoint
 from lightning_gpt.runs.text import text_of
+from lightning_gpt.terminal import lost_output
 from lightning_gpt.text.overlap import LONG, MOST, OverlapIndex, training_index
 
 RULE = "-" * 20  # between two texts
@@ -70,6 +71,8 @@ def generate(
         columns.append(column)
         sys.stdout.write(column[0])
         sys.stdout.flush()
+        if out is None and lost_output():
+            return  # as by: generate | head
     texts = [text + "".join(pieces) for pieces in zip(*columns, strict=True)] or [text] * num_samples
     sys.stdout.write("".join(f"\n{RULE}\n{other}" for other in texts[1:]) + "\n")  # written together with the first
     if index is not None:
