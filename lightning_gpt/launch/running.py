@@ -19,8 +19,9 @@ from lightning_gpt.errors import UserError
 from lightning_gpt.files import locked
 from lightning_gpt.launch.configuration import GO_ON_FROM, is_rank_zero, quiet
 from lightning_gpt.launch.preparation import Prepared
-from lightning_gpt.machine import out_of_memory
+from lightning_gpt.machine import lost_process, out_of_memory
 from lightning_gpt.runs import Run, new_version
+from lightning_gpt.runs.curves import order_events
 from lightning_gpt.runs.resume import goes_on_in, steps_done
 from lightning_gpt.terminal import styled, visible
 from lightning_gpt.training import Board
@@ -29,13 +30,18 @@ TOO_LARGE = (
     "out of memory: lower --data.batch_size (and raise --trainer.accumulate_grad_batches as much), "
     "--data.block_size, or the network's n_layer and n_embd"
 )
+LOST = (
+    "another process of this run has ended: what it said stands above; if it said nothing, it was killed, as by a "
+    "system that is out of memory. Go on with --ckpt_path last"
+)
 
 
 def run(prepared: Prepared) -> Run | None:
     """Runs what was prepared; returns a fit's run, if it has a folder.
 
     Raises:
-        UserError: the problems that were found, another process writes to the run's folder, or too little memory.
+        UserError: the problems that were found, another process writes to the run's folder, too little memory, a
+            folder that is removed meanwhile, or another process of this run is gone.
         Interrupted: a signal stopped the run, and it was saved.
         KeyboardInterrupt: it was not.
     """
@@ -45,6 +51,7 @@ def run(prepared: Prepared) -> Run | None:
     folder: Path | None = None
     with ExitStack() as stack:
         stack.enter_context(signals_as_before())
+        stack.enter_context(_one_voice())
         stack.enter_context(quiet("lightning.pytorch.utilities.rank_zero"))
         stack.enter_context(warnings.catch_warnings())
         # from within Lightning 2.6.6, of a torch newer than it knows
@@ -56,6 +63,8 @@ def run(prepared: Prepared) -> Run | None:
             folder = Path(logger.log_dir)
             if is_rank_zero() and not stack.enter_context(locked(folder)):
                 raise UserError(f"{folder} is being written to by another run: wait for it, or begin a new one")
+            if is_rank_zero():
+                order_events(folder)
         stack.enter_context(_answer_for_ranks(configuration.checkpoint))
         seed_everything(config.seed_everything, workers=True, verbose=False)
         begin = getattr(trainer, stage)
@@ -70,7 +79,14 @@ def run(prepared: Prepared) -> Run | None:
         except (MemoryError, RuntimeError) as error:
             if out_of_memory(error):
                 raise UserError(TOO_LARGE) from error
+            if lost_process(error):
+                raise UserError(LOST) from error
             raise
+        except OSError as error:
+            raise UserError(
+                f"the run can't be written on ({error}): its folder was removed, or its disk is full or gone; "
+                "what was saved before is untouched"
+            ) from error
         if folder is not None:
             folder = Path(trainer.log_dir or folder)  # of the first rank: another's logger does not know the version
     if stage == "predict" and predicted:  # a tensor (B, T) of nats for each batch
@@ -101,6 +117,17 @@ def _logger(prepared: Prepared) -> Board:
     elif is_rank_zero():
         options["version"] = new_version(home).name
     return Board(home.parent, name=home.name, **options)
+
+
+@contextmanager
+def _one_voice() -> Iterator[None]:
+    """Leaves a failed write of TensorBoard's thread to the main one, which gets that error with its next write."""
+    before = threading.excepthook
+    threading.excepthook = lambda args: None if issubclass(args.exc_type, OSError) else before(args)
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 @contextmanager
