@@ -94,11 +94,6 @@ def main(argv: list[str] | None = None) -> int:
 
             complete(COMMANDS, dispatch)
         dispatch(args)
-    except UserError as error:
-        if debug:
-            raise
-        complain(str(error))
-        return 2
     except Interrupted as stop:
         from lightning_gpt.arguments.program import program_name
 
@@ -106,10 +101,15 @@ def main(argv: list[str] | None = None) -> int:
         print(f"\n{stop}\n  go on with  {program_name()} {shlex.join(again)}", file=sys.stderr)
         return 128 + stop.signal
     except BaseException as error:
-        if debug or not (isinstance(error, KeyboardInterrupt) or interrupt.came()):
+        if debug:
             raise
-        print(interrupt.SAID, end="", file=sys.stderr)
-        return interrupt.STATUS
+        if isinstance(error, KeyboardInterrupt) or interrupt.came():
+            print(interrupt.SAID, end="", file=sys.stderr)
+            return interrupt.STATUS
+        if isinstance(error, UserError):
+            complain(str(error))
+            return 2
+        raise
     reason = lost_output()
     saves = args[:1] and args[0] in COMMANDS and COMMANDS[args[0]].saves
     if reason is None or saves or isinstance(reason, BrokenPipeError):  # that one has a reader who has read enough

@@ -20,6 +20,7 @@ SAID = "\nlightning-gpt: stopped\n"
 STATUS = 128 + signal.SIGINT
 
 _came = False
+_next_ends = False
 
 
 def take_over() -> None:
@@ -40,10 +41,16 @@ def came() -> bool:
     return _came
 
 
+def end_at_next() -> None:
+    """Makes the next one end the process: an exception in the middle of a save could leave a lock behind it held."""
+    global _next_ends
+    _next_ends = True
+
+
 def _on_interrupt(number: int, frame: FrameType | None) -> None:
     """Raises KeyboardInterrupt, for what is open to be closed; ends the process the second time, or in an import."""
     global _came
-    if _came or _imports(frame):
+    if _came or _next_ends or _imports(frame):
         _end()
     _came = True
     raise KeyboardInterrupt

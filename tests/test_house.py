@@ -14,7 +14,7 @@ from lightning_gpt.ladder import NETWORKS
 from lightning_gpt.launch.configuration import Configuration
 
 ROOT = Path(lightning_gpt.__file__).parent
-LEAVES = {"errors", "files", "terminal"}
+LEAVES = {"errors", "files", "interrupt", "terminal"}
 ALLOWED = {
     "errors": set(),
     "files": set(),
@@ -37,7 +37,7 @@ ALLOWED = {
     "commands": LEAVES
     | {"arguments", "diagnosis"}
     | {"machine", "benchmark", "ladder", "tokens", "text", "model", "runs", "pictures", "report", "training", "launch"},
-    "cli": LEAVES | {"arguments", "commands", "interrupt"},
+    "cli": LEAVES | {"arguments", "commands"},
     "__init__": {"errors", "ladder", "model", "runs", "training", "launch"},
     "__main__": {"cli", "interrupt", "terminal"},
 }
@@ -98,7 +98,7 @@ def test_a_rung_imports_lower_rungs_only(page):
     ("statement", "absent"),
     [
         ("import lightning_gpt", ["torch", "lightning"]),
-        ("import lightning_gpt.__main__", ["lightning_gpt.cli", "lightning_gpt.terminal"]),  # Ctrl-C is taken over before
+        ("import lightning_gpt.__main__", ["lightning_gpt.cli", "lightning_gpt.terminal"]),  # Ctrl-C comes first
         ("import lightning_gpt.cli", ["torch", "lightning", "jsonargparse"]),
         ("import lightning_gpt; lightning_gpt.load", ["lightning", "matplotlib"]),
         ("import lightning_gpt.commands.generate", ["lightning", "matplotlib"]),

@@ -21,6 +21,12 @@ MOMENTS = {
     ),
     "in a destructor, which cannot raise": "class A:\n def __del__(self): hit()\na = A()\ndel a",
     "where something else raises for it": "try: hit()\nexcept KeyboardInterrupt: raise ValueError('from a library')",
+    "where it looks like a user's mistake": (
+        "from lightning_gpt import UserError\ntry: hit()\nexcept KeyboardInterrupt: raise UserError('a closed file')"
+    ),
+    "while a run is being saved": (
+        "from lightning_gpt import interrupt\ninterrupt.end_at_next()\ntry: hit()\nfinally: open('closed', 'w')"
+    ),
     "twice": "try: hit()\nfinally: hit()",
     "in the open": "hit()",
 }
@@ -43,7 +49,7 @@ def ended(folder, code, **options):
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_it_ends_in_one_line(tmp_path, moment):
     done = ended(tmp_path, MOMENTS[moment])
-    assert (done.returncode, done.stderr) == (STATUS, SAID)
+    assert (done.returncode, done.stderr) == (STATUS, SAID) and not (tmp_path / "closed").exists()
 
 
 def test_what_is_open_is_closed(tmp_path):

@@ -70,10 +70,16 @@ def run(prepared: Prepared) -> Run | None:
         begin = getattr(trainer, stage)
         try:
             predicted = begin(model=model, datamodule=data, ckpt_path=configuration.checkpoint, weights_only=True)
-        except SystemExit as stop:
-            if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns one into an exit without a word
+        except (SystemExit, OSError) as error:
+            if isinstance(error.__context__, KeyboardInterrupt):
+                # Lightning turns one into an exit without a word, or into what went wrong when it closed the loggers
                 raise KeyboardInterrupt from None
-            raise
+            if isinstance(error, SystemExit):
+                raise
+            raise UserError(
+                f"the run can't be written on ({error}): its folder was removed, or its disk is full or gone; "
+                "what was saved before is untouched"
+            ) from error
         except MisconfigurationException as error:
             raise UserError(f"trainer: {' '.join(str(error).split())}") from error
         except (MemoryError, RuntimeError) as error:
@@ -82,11 +88,6 @@ def run(prepared: Prepared) -> Run | None:
             if lost_process(error):
                 raise UserError(LOST) from error
             raise
-        except OSError as error:
-            raise UserError(
-                f"the run can't be written on ({error}): its folder was removed, or its disk is full or gone; "
-                "what was saved before is untouched"
-            ) from error
         if folder is not None:
             folder = Path(trainer.log_dir or folder)  # of the first rank: another's logger does not know the version
     if stage == "predict" and predicted:  # a tensor (B, T) of nats for each batch

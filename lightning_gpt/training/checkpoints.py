@@ -15,6 +15,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from lightning_gpt import interrupt
 from lightning_gpt.errors import Interrupted
 from lightning_gpt.model import checkpoint as checkpoint_file
 from lightning_gpt.training.module import in_fit
@@ -104,6 +105,7 @@ class LastCheckpoint(ModelCheckpoint):
         if number == getattr(signal, "SIGHUP", None):  # comes twice, of the terminal and of its shell; none reads on
             return
         self._restore_handlers()
+        interrupt.end_at_next()
         with suppress(OSError):
             # os.write: a signal may come in the middle of a print
             os.write(2, b"\nstopping after this step; again to stop at once, without saving\n")
