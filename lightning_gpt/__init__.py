@@ -8,10 +8,16 @@
 And for a Trainer of your own: `CharDataModule`, `LanguageModel`, the networks, `TRAINER_DEFAULTS`, `callbacks`.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+# as typing has it, whose import takes 10 ms: until the program has taken Ctrl-C over, it ends in a traceback
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from lightning_gpt.errors import UserError
     from lightning_gpt.ladder import (
         GPT,

@@ -178,6 +178,12 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(words in str(error) for words in said)
 
 
+def lost_process(error: BaseException) -> bool:
+    """Returns whether an error means that another process of this run is gone; gloo says so only in words."""
+    is_known = torch.distributed.is_available() and isinstance(error, torch.distributed.DistError)
+    return is_known or (isinstance(error, RuntimeError) and "gloo" in str(error))
+
+
 def peak_memory() -> int:
     """Returns this process's peak memory in bytes; 0 where that can't be measured."""
     try:

@@ -188,8 +188,9 @@ def test_ctrl_c_saves_and_the_run_goes_on_exactly(shell):
     assert whole == broken and len(whole) == 4
 
 
-def test_sigterm_saves_too(shell):
-    stopped(shell, signal.SIGTERM, ["--data.corpus=text.txt", *TINY, "--trainer.max_steps=30"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "a closed terminal's SIGHUP"])
+def test_other_signals_save_too(shell, number):
+    stopped(shell, number, ["--data.corpus=text.txt", *TINY, "--trainer.max_steps=30"])
 
 
 def test_what_is_given_beside_a_checkpoint_is_honoured(shell):

@@ -55,6 +55,15 @@ def test_both_stop_at_the_same_step(shell, to_all):
         assert again.stdout.count("best val/loss") == 1 and "lightning-gpt:" not in again.stderr, again.stderr
 
 
+def test_a_process_that_is_killed_ends_the_others_in_one_line(shell):
+    """As by a system that is out of memory; gloo has 113 lines to say about it."""
+    recipe = [*RECIPE, *TWO, "--save_every_n_steps=32", *send_signal(signal.SIGKILL, step=40)]
+    err = shell.process("fit", *recipe, status=-signal.SIGKILL).stderr
+    assert err.count("lightning-gpt: another process of this run has ended") == 1 and "Traceback" not in err, err
+    last = torch.load(shell.folder / "runs/gpt/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert last["global_step"] == 32
+
+
 @pytest.mark.slow
 def test_two_nodes_one_of_which_dies(shell):
     """torchrun restarts the group, which goes on from the last checkpoint and ends as an undisturbed run does."""

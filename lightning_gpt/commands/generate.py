@@ -9,6 +9,7 @@ from lightning_gpt.machine import too_much
 from lightning_gpt.model import Sampling, TrainedGPT, load
 from lightning_gpt.runs import BY_NAME, find_checkpoint
 from lightning_gpt.runs.text import text_of
+from lightning_gpt.terminal import lost_output
 from lightning_gpt.text.overlap import LONG, MOST, OverlapIndex, training_index
 from lightning_gpt.text.typed import read_prompt, unescaped
 
@@ -84,6 +85,8 @@ def generate(
             columns.append(column)
             sys.stdout.write(column[0])
             sys.stdout.flush()
+            if out is None and lost_output():
+                return  # as by: generate | head
         texts = [text + "".join(pieces) for pieces in zip(*columns, strict=True)] or [text] * number
         sys.stdout.write("".join(f"\n{RULE}\n{other}" for other in texts[1:]))  # written together with the first
         if start + number == num_samples:

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,34 +50,43 @@ def verify_resume(steps: int = 200, kills: int = 5, seed: int = 1337, fit_option
         unbroken, killed = Path(folder) / "unbroken", Path(folder) / "killed"
         print(f"{steps} steps, left alone …", flush=True)
         start = time.monotonic()
-        finish(subprocess.Popen([*fit, "--name=unbroken"], **separate()))
+        with started([*fit, "--name=unbroken"]) as process:
+            finish(process)
         seconds = time.monotonic() - start
         print(f"  {seconds:.1f} s\n{steps} steps, with {kills} kills …", flush=True)
         dice = random.Random(seed)
         for number in range(1, kills + 1):
             in_writing = number % 2 == 0
-            process = subprocess.Popen([*fit, "--name=killed"], **separate())
-            begun = wait_until(process, lambda: begins(killed), 300)
-            if begun:
-                wait_until(process, lambda: False, dice.uniform(0, 2 * seconds / kills))
-            if begun and in_writing:
-                wait_until(process, lambda: any(killed.glob("*/checkpoints/.*.part")), 30, every=0.0005)
-            if process.poll() is not None:
-                finish(process)
-                print(f"  the run was over before kill {number}: give more --steps")
-                break
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            with started([*fit, "--name=killed"]) as process:
+                begun = wait_until(process, lambda: begins(killed), 300)
+                if begun:
+                    wait_until(process, lambda: False, dice.uniform(0, 2 * seconds / kills))
+                if begun and in_writing:
+                    wait_until(process, lambda: any(killed.glob("*/checkpoints/.*.part")), 30, every=0.0005)
+                if process.poll() is not None:
+                    finish(process)
+                    print(f"  the run was over before kill {number}: give more --steps")
+                    break
             last = newest_last(killed)
             saved = checkpoint.read(last)["global_step"] if last else 0  # a kill never leaves a file that can't be read
             print(f"  kill {number}{' in the middle of writing' * in_writing}: step {saved} was saved", flush=True)
-        finish(subprocess.Popen([*fit, "--name=killed"], **separate()))
+        with started([*fit, "--name=killed"]) as process:
+            finish(process)
         compare(unbroken, killed)
 
 
-def separate() -> dict[str, Any]:
-    """Returns Popen's options for a process group of its own, which can be killed whole; its output is captured."""
-    return {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "start_new_session": True}
+@contextmanager
+def started(command: list[str]) -> Iterator["subprocess.Popen[str]"]:
+    """Runs a command, its output captured, in a process group of its own, which is killed whole at the block's end."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
 
 
 def finish(process: "subprocess.Popen[str]") -> None:

@@ -251,10 +251,9 @@ class Configuration(LightningCLI):
             raise UserError(f"{error}; {remedy}") from error
         where = f"{found.folder} was interrupted after step {found.step:,}"
         if self.config.resume == "ask":
-            if differ or not sys.stdin.isatty():
+            if differ or sys.stdin is None or not sys.stdin.isatty():
                 return
-            question = f"{where} of {self.config.trainer.max_steps:,}: go on with it? [Y/n] "
-            if input(question).strip().lower() not in ("", "y", "yes"):
+            if not agreed(f"{where} of {self.config.trainer.max_steps:,}: go on with it? [Y/n] "):
                 return
         elif differ:
             raise UserError(
@@ -291,6 +290,23 @@ def configure(stage: Stage, args: list[str], command: str = "") -> Configuration
     return Configuration(stage, args, command)
 
 
+def agreed(question: str) -> bool:
+    """Asks a question at the terminal until it is answered by yes or no; an empty answer is a yes.
+
+    Raises:
+        UserError: the terminal has nothing more to say.
+    """
+    while True:
+        try:
+            answer = input(question).strip().lower()
+        except (EOFError, UnicodeDecodeError) as error:
+            raise UserError("no answer: --resume auto goes on without asking, --resume never begins anew") from error
+        if answer in ("", "y", "yes"):
+            return True
+        if answer in ("n", "no"):
+            return False
+
+
 def asks_for_help(args: list[str]) -> bool:
     """Returns whether the arguments ask for help, not for a run."""
     return any(word in ("-h", "--help") or word.split("=")[0].endswith(".help") for word in args)
@@ -298,7 +314,7 @@ def asks_for_help(args: list[str]) -> bool:
 
 def is_rank_zero() -> bool:
     """Returns whether this process is the first of its run, or the only one; known before there is a strategy."""
-    return not any(int(os.environ.get(name, 0)) for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    return not any(int(os.environ.get(name, 0)) for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
 @contextmanager

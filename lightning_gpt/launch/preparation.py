@@ -12,7 +12,7 @@ from lightning_gpt.arguments.program import version
 from lightning_gpt.errors import UserError, collecting
 from lightning_gpt.launch import loggers
 from lightning_gpt.launch.checks import trainer_problems
-from lightning_gpt.launch.configuration import Configuration, Stage, quiet
+from lightning_gpt.launch.configuration import Configuration, Stage, is_rank_zero, quiet
 from lightning_gpt.launch.found import Found
 from lightning_gpt.launch.memory import must_fit_the_memory
 from lightning_gpt.launch.options import CHOICES
@@ -290,13 +290,18 @@ def _must_have_all_processes(trainer: Trainer) -> None:
     """Refuses processes that torchrun started and the Trainer does not count: each would be a run of its own.
 
     Raises:
-        UserError: there are such.
+        UserError: there are such, or variables that are left of one.
     """
     started = os.environ.get("WORLD_SIZE", "")
     if "TORCHELASTIC_RUN_ID" in os.environ and started.isdecimal() and int(started) != trainer.world_size:
         raise UserError(
             f"torchrun started {started} processes, the Trainer has {trainer.world_size}: give --trainer.strategy ddp, "
             "--trainer.devices as many as on each machine, and --trainer.num_nodes"
+        )
+    if is_rank_zero() != trainer.is_global_zero:
+        raise UserError(
+            "RANK, LOCAL_RANK, NODE_RANK or SLURM_PROCID says that this is a further process of a run, and the Trainer "
+            "has no others: unset it, or give --trainer.strategy ddp with --trainer.devices and --trainer.num_nodes"
         )
 
 

@@ -1,7 +1,9 @@
 """Trains from Python as the command fit does, with the same checks, folder and files."""
 
 import sys
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +17,25 @@ from lightning_gpt.launch.running import run
 from lightning_gpt.runs import Run
 
 SHORT = {"seed": "seed_everything", "network": "model.network", "optimizer": "model.optimizer"}
+_at_work = threading.Lock()
 
 
+@contextmanager
+def alone() -> Iterator[None]:
+    """Lets one fit at a time into the block: two would draw from the same random numbers, and trace one graph.
+
+    Raises:
+        UserError: there is another.
+    """
+    if not _at_work.acquire(blocking=False):
+        raise UserError("another fit is going on in this process: wait for it, or start a process of its own for each")
+    try:
+        yield
+    finally:
+        _at_work.release()
+
+
+@alone()
 def fit(
     recipe: str | Path | Sequence[str | Path] = (),
     *,
@@ -40,7 +59,8 @@ def fit(
             `network` and `optimizer` take a class of the ladder or its name, `seed` is seed_everything.
 
     Raises:
-        UserError: all that is wrong with the options, text, network or machine; nothing has been trained then.
+        UserError: all that is wrong with the options, text, network or machine, or another fit is going on in this
+            process; nothing has been trained then.
     """
     recipes = [recipe] if isinstance(recipe, str | Path) else list(recipe or ())
     if isinstance(recipe, Mapping) or not all(isinstance(path, str | Path) for path in recipes):

@@ -22,8 +22,9 @@ from lightning_gpt.files import locked
 from lightning_gpt.launch import loggers
 from lightning_gpt.launch.configuration import GO_ON_FROM, is_rank_zero, quiet
 from lightning_gpt.launch.preparation import Prepared
-from lightning_gpt.machine import out_of_memory
+from lightning_gpt.machine import lost_process, out_of_memory
 from lightning_gpt.runs import Run, new_version
+from lightning_gpt.runs.curves import order_events
 from lightning_gpt.runs.result import Result
 from lightning_gpt.runs.resume import goes_on_in, steps_done
 from lightning_gpt.terminal import styled, visible
@@ -34,13 +35,18 @@ TOO_LARGE = (
     "out of memory: lower --data.batch_size (and raise --trainer.accumulate_grad_batches as much), "
     "--data.block_size, or the network's n_layer and n_embd"
 )
+LOST = (
+    "another process of this run has ended: what it said stands above; if it said nothing, it was killed, as by a "
+    "system that is out of memory. Go on with --ckpt_path last"
+)
 
 
 def run(prepared: Prepared) -> Run | None:
     """Runs what was prepared; returns a fit's run, if it has a folder.
 
     Raises:
-        UserError: the problems that were found, another process writes to the run's folder, or too little memory.
+        UserError: the problems that were found, another process writes to the run's folder, too little memory, a
+            folder that is removed meanwhile, or another process of this run is gone.
         Interrupted: a signal stopped the run, and it was saved.
         KeyboardInterrupt: it was not.
     """
@@ -50,6 +56,7 @@ def run(prepared: Prepared) -> Run | None:
     folder: Path | None = None
     with ExitStack() as stack:
         stack.enter_context(signals_as_before())
+        stack.enter_context(_one_voice())
         stack.enter_context(quiet("lightning.pytorch.utilities.rank_zero"))
         stack.enter_context(warnings.catch_warnings())
         # from within Lightning 2.6.6, of a torch newer than it knows
@@ -61,6 +68,8 @@ def run(prepared: Prepared) -> Run | None:
             folder = Path(own.log_dir)
             if is_rank_zero() and not stack.enter_context(locked(folder)):
                 raise UserError(f"{folder} is being written to by another run: wait for it, or begin a new one")
+            if is_rank_zero():
+                order_events(folder)
             trainer.loggers = [own, *loggers.make(prepared.loggers, folder, is_rank_zero())]
         stack.enter_context(_answer_for_ranks(configuration.checkpoint))
         if stage == "fit" and is_rank_zero() and not prepared.keeps:
@@ -69,15 +78,23 @@ def run(prepared: Prepared) -> Run | None:
         begin = getattr(trainer, stage)
         try:
             predicted = begin(model=model, datamodule=data, ckpt_path=configuration.checkpoint, weights_only=True)
-        except SystemExit as stop:
-            if isinstance(stop.__context__, KeyboardInterrupt):  # Lightning turns one into an exit without a word
+        except (SystemExit, OSError) as error:
+            if isinstance(error.__context__, KeyboardInterrupt):
+                # Lightning turns one into an exit without a word, or into what went wrong when it closed the loggers
                 raise KeyboardInterrupt from None
-            raise
+            if isinstance(error, SystemExit):
+                raise
+            raise UserError(
+                f"the run can't be written on ({error}): its folder was removed, or its disk is full or gone; "
+                "what was saved before is untouched"
+            ) from error
         except MisconfigurationException as error:
             raise UserError(f"trainer: {' '.join(str(error).split())}") from error
         except Exception as error:
             if out_of_memory(error):
                 raise UserError(TOO_LARGE) from error
+            if lost_process(error):
+                raise UserError(LOST) from error
             if not isinstance(error, UserError | Interrupted) and _while_restoring(error):
                 raise UserError(f"{configuration.checkpoint} is damaged: it can't be restored ({error})") from error
             raise
@@ -117,6 +134,17 @@ def _while_restoring(error: BaseException) -> bool:
     """Returns whether an error came up while Lightning restored a checkpoint: no step has been made then."""
     frames = traceback.extract_tb(error.__traceback__)
     return any(Path(frame.filename).name == "checkpoint_connector.py" and "restore" in frame.name for frame in frames)
+
+
+@contextmanager
+def _one_voice() -> Iterator[None]:
+    """Leaves a failed write of TensorBoard's thread to the main one, which gets that error with its next write."""
+    before = threading.excepthook
+    threading.excepthook = lambda args: None if issubclass(args.exc_type, OSError) else before(args)
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 @contextmanager

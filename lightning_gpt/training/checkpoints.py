@@ -6,6 +6,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
@@ -16,6 +17,7 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from lightning_gpt import interrupt
 from lightning_gpt.errors import Interrupted
 from lightning_gpt.model import checkpoint as checkpoint_file
 from lightning_gpt.training.module import in_fit
@@ -58,10 +60,11 @@ def best_checkpoint() -> ModelCheckpoint:
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Saves last.ckpt after every validation, at an interval in between, and when Ctrl-C or SIGTERM stops the run.
+    """Saves last.ckpt after every validation, at an interval in between, and when a signal stops the run.
 
-    The first signal only sets a flag: the run stops where a checkpoint is exact, after the whole step (and after the
-    validation, if one is due). A second one stops at once; what was saved before stays good.
+    The first Ctrl-C or SIGTERM, or SIGHUP of a terminal that is closed, only sets a flag: the run stops where a
+    checkpoint is exact, after the whole step (and after the validation, if one is due). A second Ctrl-C or SIGTERM
+    stops at once; what was saved before stays good.
 
     A checkpoint is never ahead of its curves. Lightning logs a step's numbers after the hook in which its state can be
     saved, so the file is saved under another name and becomes last.ckpt when they are in the log.
@@ -101,6 +104,8 @@ class LastCheckpoint(ModelCheckpoint):
                 left.unlink()
         if threading.current_thread() is threading.main_thread():
             numbers = [signal.SIGINT, signal.SIGTERM]
+            if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as by nohup
+                numbers.append(signal.SIGHUP)
             if SLURMEnvironment.detect():
                 # before a preemption; Lightning would save in the middle of a step, to a file that any run in this
                 # folder would then begin from
@@ -109,9 +114,13 @@ class LastCheckpoint(ModelCheckpoint):
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signal = number
+        if number == getattr(signal, "SIGHUP", None):  # comes twice, of the terminal and of its shell; none reads on
+            return
         self._restore_handlers()
-        # os.write: a signal may come in the middle of a print
-        os.write(2, b"\nstopping after this step; again to stop at once, without saving\n")
+        interrupt.end_at_next()
+        with suppress(OSError):
+            # os.write: a signal may come in the middle of a print
+            os.write(2, b"\nstopping after this step; again to stop at once, without saving\n")
 
     def _restore_handlers(self) -> None:
         for number, handler in self._handlers.items():

@@ -4,6 +4,7 @@ import os
 import re
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -92,6 +93,38 @@ def test_ask(interrupted, monkeypatch, answer, versions):
     assert re.search(r"version_0 was interrupted after step 20 of 20: go on with it\?", asked[0])
     assert len(list(interrupted.parent.iterdir())) == versions
     assert sys.argv[1:] == [] and GO_ON_FROM not in os.environ
+
+
+@pytest.mark.parametrize(("answers", "versions"), [(["maybe", "\x1b[A", "y"], 1), (["what?", "NO"], 2)])
+def test_ask_until_there_is_an_answer(interrupted, monkeypatch, answers, versions):
+    monkeypatch.setattr("builtins.input", lambda _: answers.pop(0))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    assert main([*FIT, "--resume=ask"]) == 0
+    assert len(list(interrupted.parent.iterdir())) == versions and not answers
+
+
+@pytest.mark.parametrize(
+    ("end", "status", "says"), [(EOFError, 2, "no answer: --resume auto"), (KeyboardInterrupt, 130, "stopped")]
+)
+def test_ask_and_no_answer(interrupted, monkeypatch, capsys, end, status, says):
+    def nothing(question):
+        raise end
+
+    monkeypatch.setattr("builtins.input", nothing)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    assert main([*FIT, "--resume=ask"]) == status
+    assert says in capsys.readouterr().err and len(list(interrupted.parent.iterdir())) == 1
+
+
+def test_curves_stay_in_order_where_the_clock_was_set_back(interrupted, monkeypatch):
+    """TensorBoard's file names begin with the clock: the same second, a day before, and 1970 without a battery."""
+    begun = time.time()
+    for number, clock in enumerate((begun, begun - 86400, 100.0), start=1):
+        monkeypatch.setattr(time, "time", lambda now=clock: now)
+        last, steps = f"{interrupted}/checkpoints/last.ckpt", 20 + 10 * number
+        assert main(["fit", f"--ckpt_path={last}", f"--trainer.max_steps={steps}"]) == 0
+        assert len(list(interrupted.glob("events.out.tfevents.*"))) == 1 + number
+    assert [step for step, _ in Run(interrupted).curves["val/loss"]] == [10, 20, 30, 40, 50]
 
 
 def test_further_ranks_are_given_the_answer_and_do_not_ask(interrupted, monkeypatch, capsys):

@@ -1,5 +1,7 @@
 """The promise itself: whatever instant a run is killed at, it ends as if it had been left alone."""
 
+import sys
+
 import pytest
 from conftest import TINY
 
@@ -32,6 +34,16 @@ def test_a_difference_is_found(tmp_path, trained, monkeypatch):
     monkeypatch.setattr(verify_resume, "saved_values", lambda home: [("a", home)])
     with pytest.raises(SystemExit, match="1"):
         verify_resume.compare(1, 2)
+
+
+def test_its_run_ends_with_it():
+    """Ctrl-C does not reach a run in a process group of its own."""
+    with (
+        pytest.raises(KeyboardInterrupt),
+        verify_resume.started([sys.executable, "-c", "import signal; signal.pause()"]) as process,
+    ):
+        raise KeyboardInterrupt
+    assert process.returncode == -9
 
 
 @pytest.mark.slow

@@ -2,7 +2,9 @@
 
 import os
 import re
+import shutil
 import signal
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -276,3 +278,34 @@ def test_in_a_notebook(here):
     assert "stopped by SIGINT after step" in said[5] and "lightning_gpt.fit(ckpt_path=" in said[5]
     assert said[6] == "True False True\n"
     assert said[7] == "there is no option corpsu; did you mean corpus?" and said[8] == "alive\n"
+
+
+def test_one_fit_at_a_time(here):
+    """Two in two threads would draw from the same random numbers; the one that is going on is not disturbed."""
+    refused = []
+
+    class Another(Callback):
+        def on_train_start(self, *_):
+            thread = threading.Thread(target=self.fit)
+            thread.start()
+            thread.join()
+
+        def fit(self):
+            with pytest.raises(UserError, match="another fit is going on in this process") as error:
+                lightning_gpt.fit(corpus="text.txt", **SMALL)
+            refused.append(error)
+
+    disturbed = lightning_gpt.fit(corpus="text.txt", **SMALL, callbacks=[Another()])
+    alone = lightning_gpt.fit(corpus="text.txt", **SMALL)
+    assert refused and same(disturbed.last, alone.last)
+
+
+def test_a_folder_that_is_removed_ends_the_run_in_one_line(here, capfd):
+    class Remove(Callback):
+        def on_train_batch_start(self, trainer, *_):
+            if trainer.global_step == 15:
+                shutil.rmtree("runs")
+
+    with pytest.raises(UserError, match="its folder was removed"):
+        lightning_gpt.fit(corpus="text.txt", **SMALL, callbacks=[Remove()])
+    assert "Exception" not in capfd.readouterr().err

@@ -1,6 +1,8 @@
 """What a run keeps: never ahead of its curves, and nothing half written."""
 
+import signal
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ from lightning.pytorch import Trainer
 from lightning_gpt.cli import main
 from lightning_gpt.ladder import Bigram
 from lightning_gpt.runs import Run, read_events
-from lightning_gpt.training import TRAINER_DEFAULTS, Board, CharDataModule, LanguageModel, callbacks
+from lightning_gpt.training import TRAINER_DEFAULTS, Board, CharDataModule, LanguageModel, LastCheckpoint, callbacks
 
 
 def test_a_checkpoint_is_never_ahead_of_its_curves(shell, monkeypatch):
@@ -81,3 +83,35 @@ def test_what_a_killed_run_left_half_written_is_removed(shell, monkeypatch):
         (checkpoints / name).write_bytes(b"PK")
     assert main([*fit, f"--ckpt_path={checkpoints / 'last.ckpt'}", "--trainer.max_steps=25"]) == 0
     assert sorted(path.name for path in checkpoints.iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+@pytest.fixture
+def trains(tmp_path):
+    """A callback whose run trains."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    callback = LastCheckpoint()
+    callback.dirpath = str(tmp_path)
+    yield callback
+    callback.teardown(mock.Mock(), mock.Mock(), "fit")
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_closed_terminal_may_say_so_twice(trains):
+    """By its own SIGHUP and by its shell's: the second does not end the run before it is saved."""
+    trains.on_train_start(mock.Mock(), mock.Mock())
+    for _ in range(2):
+        signal.raise_signal(signal.SIGHUP)  # whose default ends the process
+    assert trains._signal == signal.SIGHUP
+
+
+def test_nohup_is_respected(trains):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    trains.on_train_start(mock.Mock(), mock.Mock())
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+
+def test_a_signal_is_heard_where_standard_error_is_lost(trains, monkeypatch):
+    monkeypatch.setattr("os.write", mock.Mock(side_effect=OSError(5, "Input/output error")))
+    trains.on_train_start(mock.Mock(), mock.Mock())
+    signal.raise_signal(signal.SIGINT)
+    assert trains._signal == signal.SIGINT
