@@ -79,7 +79,7 @@ def _value(option: str, hint: Any, given: Any) -> Any:
     """Converts what was typed to the parameter's type; a default stays what it is."""
     if not isinstance(given, str):
         return given
-    if option != "corpus" and (why := unfit(given)):  # a file may have any name
+    if why := unfit(option, given):
         raise UserError(f"--{option} {why}")
     value = converted(hint, given)
     if value is NOT_A_VALUE:

@@ -80,12 +80,16 @@ def converted(hint: Any, text: str) -> Any:
     return NOT_A_VALUE
 
 
-def unfit(value: Any) -> str | None:
-    """Says why a text, or a list of them, can't be an option's value, whatever its type; None if it can."""
+def unfit(option: str, value: Any) -> str | None:
+    """Says why a text, or a list of them, can't be an option's value, whatever its type; None if it can.
+
+    Half a character is what a file's name that is not UTF-8 has: a corpus may, and of a prompt the tokenizer says it.
+    """
+    half = option.rpartition(".")[2] in ("corpus", "prompt")
     for text in [value] if isinstance(value, str) else value if isinstance(value, list) else []:
         if isinstance(text, str) and "\0" in text:
             return "holds a NUL character"
-        if isinstance(text, str) and any("\ud800" <= c <= "\udfff" for c in text):
+        if not half and isinstance(text, str) and any("\ud800" <= c <= "\udfff" for c in text):
             return "is not UTF-8: half a character is in it"
     return None
 

@@ -31,6 +31,7 @@ from lightning_gpt.runs.resume import differences, unfinished
 from lightning_gpt.training import TRAINER_DEFAULTS, CharDataModule, LanguageModel, Overfitting, SampleText
 
 Stage = Literal["fit", "validate", "test", "predict"]
+LONGEST_NAME = 255  # bytes, of every common file system
 GO_ON_FROM = "LIGHTNING_GPT_GO_ON_FROM"  # the answer to --resume ask, for further ranks, which must not ask
 
 
@@ -193,7 +194,7 @@ class Configuration(LightningCLI):
             raise UserError(f"--seed_everything takes a whole number from 0 to 2^32 - 1, or true, not {seed}")
         self.config.seed_everything = self.config.data.seed = seed
         name = self.config.name
-        if name in ("", ".", "..") or Path(name).name != name:
+        if name in ("", ".", "..") or Path(name).name != name or len(os.fsencode(name)) > LONGEST_NAME:
             raise UserError(f"--name is the name of one folder, not {name!r}; --runs_dir says where it lies")
         if self.stage == "fit" and self.config.resume != "never" and self.checkpoint is None:
             self._find_interrupted()

@@ -121,7 +121,7 @@ def given_options(args: list[str]) -> Iterator[Given]:
         if typed is None:
             raise UserError(f"--{name} needs a value")
         if name == "config":
-            if why := unfit(typed):
+            if why := unfit(name, typed):
                 raise UserError(f"--config {why}")
             path = Path(typed)
             yield from flattened(read_recipe(path), path)
@@ -259,7 +259,7 @@ def _unknown(option: Given, known: Mapping[str, Any]) -> list[str]:
 
 
 def _type_problem(option: Given, hint: Any) -> list[str]:
-    if option.name != "data.corpus" and (why := unfit(option.value)):  # a file may have any name
+    if why := unfit(option.name, option.value):
         return [f"{option} {why}"]
     if takes(hint, option.value) is not Answer.NO:
         return []

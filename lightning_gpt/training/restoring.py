@@ -55,12 +55,14 @@ def prepare_to_restore(
         part = "callbacks"
         checkpoint["callbacks"] = dict(_states(checkpoint["callbacks"], trainer.callbacks))  # type: ignore[attr-defined]
         part = "optimizer"
+        plugin = trainer.precision_plugin
+        name, scale = type(plugin).__qualname__, plugin.state_dict()
+        if name in checkpoint and not checkpoint["optimizer_states"][0]["state"]:
+            expected = None  # 16-mixed skips steps until its scale is found
         checkpoint["optimizer_states"] = [_of_optimizer(checkpoint["optimizer_states"], optimizer, expected)]
         part = "schedule"
         checkpoint["lr_schedulers"] = [_of_schedule(checkpoint["lr_schedulers"], len(optimizer.param_groups))]
         part = "precision"
-        plugin = trainer.precision_plugin
-        name, scale = type(plugin).__qualname__, plugin.state_dict()
         if scale and name in checkpoint:
             checkpoint[name] = fitted(checkpoint[name], scale)
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, RuntimeError, OverflowError) as error:
