@@ -8,9 +8,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +58,14 @@ def verify_resume(steps: int = 200, kills: int = 5, seed: int = 1337, fit_option
         dice = random.Random(seed)
         for number in range(1, kills + 1):
             in_writing = number % 2 == 0
+            left = set(killed.rglob("*"))  # by the runs that were killed before
             with started([*fit, "--name=killed"]) as process:
-                begun = wait_until(process, lambda: begins(killed), 300)
+                # from then on there is something to lose
+                begun = wait_until(process, partial(added, killed, "*/events*", left), 300)
                 if begun:
                     wait_until(process, lambda: False, dice.uniform(0, 2 * seconds / kills))
                 if begun and in_writing:
-                    wait_until(process, lambda: any(killed.glob("*/checkpoints/.*.part")), 30, every=0.0005)
+                    wait_until(process, partial(added, killed, "*/checkpoints/.*.part", left), 30, every=0.0005)
                 if process.poll() is not None:
                     finish(process)
                     print(f"  the run was over before kill {number}: give more --steps")
@@ -101,9 +104,9 @@ def finish(process: "subprocess.Popen[str]") -> None:
         raise UserError(f"verify-resume: the run failed: {reason.removeprefix('lightning-gpt: ')}")
 
 
-def begins(home: Path) -> bool:
-    """Returns whether the newest run's training has begun: from then on there is something to lose."""
-    return any(home.glob("*/events*"))
+def added(home: Path, pattern: str, left: Set[Path]) -> bool:
+    """Returns whether a run has such a file now that was not left by those before it."""
+    return any({*home.glob(pattern)} - left)
 
 
 def wait_until(process: "subprocess.Popen[str]", condition: Any, seconds: float, every: float = 0.01) -> bool:
