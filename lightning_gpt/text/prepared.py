@@ -219,15 +219,15 @@ def _write(corpus: Corpus, ids_path: Path, card_path: Path, recipe: Recipe, frac
     readings = 2 if recipe.kind.per_character else 5
     with _progress(corpus, readings) as bar:
         text = (RawText if recipe.kind.reads_any_file else DecodedText)(corpus, bar)
-        if recipe.kind.per_character:
+        by_character = recipe.kind.per_character
+        if by_character and recipe.made is None:
             tokenizer = recipe.learn(text.pieces)  # which reads it, and so counts it
-            parts = [(0, text.characters)]
         else:
             for _ in text.pieces():
                 pass
-            split = int(fraction * text.characters)
-            tokenizer = recipe.learn(partial(text.between, 0, split))
-            parts = [(0, split), (split, text.characters)]
+            tokenizer = recipe.made or recipe.learn(partial(text.between, 0, int(fraction * text.characters)))
+        split = text.characters if by_character else int(fraction * text.characters)
+        parts = [(0, split), (split, text.characters)]
         dtype = np.min_scalar_type(len(tokenizer) - 1)
         checksum, written = 0, []
         with replacing(ids_path) as file:
