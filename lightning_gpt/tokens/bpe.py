@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 SIZE = 512  # tokens, if nobody says how many: two bytes each in English text
 MOST = 2**18  # tokens; those of any published network are fewer
-MOST_LEARNED = 2**25  # characters of the training text that merges are counted in, evenly spread over a longer one
+# characters of the training text that merges are counted in, evenly spread over a longer one: so many for each token,
+LEARNED = 2**13
+MOST_LEARNED = 2**25  # and so many at most, which takes half a minute
 MOST_READ = 2**26  # bytes of a tokenizer.json; GPT-2's has 1.3 million
 MOST_REMEMBERED = 2**27  # bytes, about, of words whose ids are kept
 
@@ -89,18 +91,19 @@ class BPE(Tokenizer):
     def learn(cls, text: Pieces, vocab_size: int | None) -> "BPE":
         """Merges what is most frequent, until there are `vocab_size` tokens or nothing occurs twice; see `Tokenizer`.
 
-        Of a text of more than MOST_LEARNED characters every so manyth piece is looked at.
+        Of a text of more than LEARNED characters for each token every so manyth piece is looked at.
         """
+        size = cls.chosen_size(vocab_size)
         library = _library()
         learner = library.Tokenizer(library.models.BPE())
         learner.pre_tokenizer = _words(library)
         trainer = library.trainers.BpeTrainer(
-            vocab_size=cls.chosen_size(vocab_size),
+            vocab_size=size,
             min_frequency=2,
             initial_alphabet=list(ALPHABET),
             show_progress=False,
         )
-        every = max(1, -(-sum(map(len, text())) // MOST_LEARNED))
+        every = max(1, -(-sum(map(len, text())) // min(size * LEARNED, MOST_LEARNED)))
         chosen = (piece for number, piece in enumerate(text()) if number % every == 0)
         learner.train_from_iterator(map("".join, _parts(chosen)), trainer)
         return cls.of_json(learner.to_str())

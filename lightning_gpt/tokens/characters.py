@@ -122,11 +122,18 @@ class Characters(Tokenizer):
         return "".join(map(spelled, wholes))
 
     def encode_pieces(self, pieces: Iterable[str]) -> Iterator[np.ndarray]:
-        """Encodes by a table of all of Unicode, which is faster than bisection for a long text."""
-        ids = np.zeros(CODE_POINTS, dtype=np.min_scalar_type(len(self) - 1))
+        """Encodes by a table of all of Unicode, which is faster than bisection for a long text.
+
+        Raises:
+            UserError: an unknown character.
+        """
+        ids = np.full(CODE_POINTS, len(self), dtype=np.min_scalar_type(len(self)))  # V: unknown
         ids[self._codes] = np.arange(len(self), dtype=ids.dtype)
         for piece in pieces:
-            yield ids[code_points(piece)]
+            found = ids[code_points(piece)]
+            if found.max(initial=0) == len(self):
+                self.encode(piece)  # which complains
+            yield found
 
     def decode(self, ids: Iterable[int] | Tensor | np.ndarray) -> str:
         """Decodes ids (N,) to a text of N characters."""

@@ -88,6 +88,14 @@ def test_a_long_text_is_encoded_as_a_short_one():
     assert np.concatenate(pieces).tolist() == tokenizer.encode("hii there").tolist() and pieces[0].dtype == np.uint8
 
 
+@pytest.mark.parametrize("size", [3, 255, 256, 257])
+def test_an_unknown_character_of_a_long_text_is_named(size):
+    tokenizer = Characters(map(chr, range(0x100, 0x100 + size)))
+    assert np.concatenate(list(tokenizer.encode_pieces([tokenizer.characters, ""]))).tolist() == [*range(size)]
+    with pytest.raises(UserError, match=r"'!' \(U\+0021\) at position 1"):
+        list(tokenizer.encode_pieces([tokenizer.characters[:2] + "x", "Ā!"][1:]))
+
+
 def test_they_can_not_be_as_many_as_one_likes():
     with pytest.raises(UserError, match=r"data.vocab_size is not for characters"):
         tokenizer_recipe("characters", 5)
