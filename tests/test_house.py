@@ -27,6 +27,7 @@ ALLOWED = {
     "runs": LEAVES | {"text", "model"},
     "pictures": set(),
     "report": {"ladder", "tokens", "text", "model", "pictures"},
+    "page": {"errors", "tokens", "model"},
     "training": LEAVES | {"machine", "ladder", "tokens", "text", "model", "runs", "pictures"},
     "lecture": {"ladder", "tokens", "text"},
     "benchmark": LEAVES | {"ladder", "text", "lecture"},
@@ -35,7 +36,20 @@ ALLOWED = {
     "diagnosis": LEAVES | {"machine", "text", "launch"},
     "commands": LEAVES
     | {"arguments", "diagnosis"}
-    | {"machine", "benchmark", "ladder", "tokens", "text", "model", "runs", "pictures", "report", "training", "launch"},
+    | {
+        "machine",
+        "benchmark",
+        "ladder",
+        "tokens",
+        "text",
+        "model",
+        "runs",
+        "pictures",
+        "report",
+        "page",
+        "training",
+        "launch",
+    },
     "cli": LEAVES | {"arguments", "commands"},
     "__init__": {"errors", "ladder", "model", "runs", "training", "launch"},
     "__main__": {"cli"},
@@ -53,6 +67,7 @@ NO_LIGHTNING = {
     "runs",
     "pictures",
     "report",
+    "page",
     "lecture",
     "benchmark",
 }
