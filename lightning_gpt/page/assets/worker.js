@@ -2,7 +2,7 @@
  * The networks, in a thread of their own: answers what the page asks, so that no frame waits for a network.
  *
  * A question is a message { id, task, … }; its answers carry the same id, and the last one has `done`. A new question to
- * write ends the writing before it.
+ * write ends the writing before it in the same channel.
  */
 
 import { Reader } from "./decoding.js";
@@ -35,10 +35,11 @@ import { unpack } from "./weights.js";
 
 /**
  * @typedef {{ task: "load", networks: NetworkData[], weights: string[], tokenizer: TokenizerData }
- *   | { task: "write", text: Text, drawn: number, options: Writing }
- *   | { task: "stop" }
- *   | { task: "read", text: Text }
- *   | { task: "look", text: Text, at: number, sampling: Sampling }} Question
+ *   | { task: "write", channel: string, text: Text, drawn: number, options: Writing }
+ *   | { task: "stop", channel: string }
+ *   | { task: "judge", text: Text }
+ *   | { task: "look", text: Text, at: number, sampling: Sampling }
+ *   | { task: "map", network: number, axes: number[][] }} Question
  */
 
 /**
@@ -64,8 +65,8 @@ let networks = [];
 let builders = [];
 /** @type {Tokenizer} */
 let tokenizer;
-/** the question to write that is being answered */
-let writing = -1;
+/** the question to write that is being answered, of each channel */
+const writing = new Map();
 /** @type {{ network: number, ids: number[], trace: Trace } | null} */
 let looked = null;
 
@@ -114,12 +115,13 @@ function read({ network, ids }) {
  * Writes on: first the tokens that are there, then new ones as they come.
  *
  * @param {number} id of the question
+ * @param {string} channel
  * @param {Text} text
  * @param {number} drawn how many of the seed's numbers have been used for it
  * @param {Writing} options
  */
-async function write(id, text, drawn, options) {
-  writing = id;
+async function write(id, channel, text, drawn, options) {
+  writing.set(channel, id);
   const uniform = uniformNumbers(BigInt(options.seed));
   for (let i = 0; i < drawn; i++) uniform();
   const { reader, tokens, logits: first } = read(text);
@@ -147,11 +149,45 @@ async function write(id, text, drawn, options) {
       if (stopped || i === options.count - 1)
         return answer(id, { done: true, kept, perSecond: ((i + 1) / busy) * 1000 });
       await turn();
-      if (writing !== id) return answer(id, { done: true, kept, perSecond: ((i + 1) / busy) * 1000 });
+      if (writing.get(channel) !== id) return answer(id, { done: true, kept, perSecond: ((i + 1) / busy) * 1000 });
       since = performance.now();
     }
   }
   answer(id, { done: true, kept: 0, perSecond: 0 });
+}
+
+/**
+ * Judges every token of a text by all that the network may see of what is before it; and what comes next.
+ *
+ * @param {Text} text
+ */
+function judge({ network, ids }) {
+  const { vocabSize: V, blockSize } = networkOf(network);
+  const reader = new Reader(networkOf(network), ids.slice(0, blockSize));
+  let logits = reader.read();
+  const tokens = ids.map((id, i) => {
+    if (i === 0) return { id, nats: null, guesses: [], start: 0 };
+    if (i < blockSize) return { id, ...judged(logits.subarray((i - 1) * V, i * V), id), start: 0 };
+    const token = { id, ...judged(logits.slice(-V), id), start: reader.start };
+    reader.append(id);
+    logits = reader.read();
+    return token;
+  });
+  return { tokens, guesses: likeliest(logits.slice(-V)), logits: logits.slice(-V) };
+}
+
+/**
+ * The directions of the embedding's vectors, projected on two axes: (V, 2).
+ *
+ * @param {Network} network
+ * @param {number[][]} axes
+ */
+function map({ embedding, vocabSize: V }, axes) {
+  const C = embedding.length / V;
+  return Array.from({ length: V }, (_, i) => {
+    const length = Math.sqrt(dot(embedding, i * C, embedding, i * C, C)) || 1;
+    return axes.map((axis) => dot(Float32Array.from(axis), 0, embedding, i * C, C) / length);
+  });
 }
 
 /**
@@ -236,13 +272,14 @@ async function take(id, question) {
     tokenizer = new Tokenizer(data);
     answer(id, { done: true });
   } else if (question.task === "write") {
-    await write(id, question.text, question.drawn, question.options);
+    await write(id, question.channel, question.text, question.drawn, question.options);
   } else if (question.task === "stop") {
-    writing = -1;
+    writing.delete(question.channel);
     answer(id, { done: true });
-  } else if (question.task === "read") {
-    const { tokens, logits } = read(question.text);
-    answer(id, { done: true, tokens, logits, guesses: likeliest(logits) });
+  } else if (question.task === "judge") {
+    answer(id, { done: true, ...judge(question.text) });
+  } else if (question.task === "map") {
+    answer(id, { done: true, points: map(networkOf(question.network), question.axes) });
   } else {
     answer(id, { done: true, inside: look(question.text, question.at, question.sampling) });
   }
