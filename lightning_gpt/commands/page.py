@@ -52,7 +52,7 @@ def page(
     home = run_folder(paths[-1])
     frames = film_of(home, networks[-1].step) if film and home is not None and len(paths) == 1 else []
     content = Content(
-        title=Path(folder).resolve().name if folder is not None else networks[-1].name,
+        title=networks[-1].name if len(paths) == 1 else paths[-1].parents[3].name,
         networks=networks,
         film=frames,
         prompt=prompt or first_prompt(home),

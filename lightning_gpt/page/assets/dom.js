@@ -94,11 +94,15 @@ export function reals(...shape) {
   return sup(mi("ℝ"), row(...sides));
 }
 
-/** @param {Child[]} children @returns a formula on a line of its own */
-export function formula(...children) {
-  const made = math("math", row(...children));
-  made.setAttribute("display", "block");
-  return element("div", "formula", made);
+/**
+ * Formulas on a line of their own, or on several where there is not room.
+ *
+ * @param {Child[]} parts
+ */
+export function formulas(...parts) {
+  const made = parts.map((part) => math("math", part));
+  for (const each of made) each.setAttribute("displaystyle", "true");
+  return element("div", "formulas", ...made);
 }
 
 /** @param {number} share */

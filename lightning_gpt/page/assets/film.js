@@ -10,7 +10,7 @@ import { visible } from "./tokenizer.js";
 /** @import { Writing } from "./worker.js" */
 
 const SHOT = 240; // tokens of each text
-const LOOKED_AT = 20; // tokens of the line whose attention is drawn
+const LOOKED_AT = 14; // tokens of the line whose attention is drawn
 const PAUSE = 1200; // ms of a frame that plays
 const SIDE = 320; // of the map
 
@@ -67,8 +67,7 @@ export class Film {
     this.slider.setAttribute("aria-valuetext", said);
     const { ids } = this.client.encode(this.client.content.line);
     const line = ids.slice(0, Math.min(LOOKED_AT, Number(this.client.described.sizes.block_size)));
-    const { points } = await this.client.ask({ task: "map", network, axes: this.client.content.axes });
-    this.drawMap(points);
+    this.drawMap(await this.points(network));
     const look = { task: /** @type {const} */ ("look"), text: { network, ids: line }, at: line.length - 1 };
     const { inside } = await this.client.ask({ ...look, sampling: this.options() });
     const texts = line.map((id) => visible(this.client.tokenizer.texts[id]));
@@ -77,6 +76,27 @@ export class Film {
       find("film-heads", HTMLDivElement).replaceChildren(drawHeads(inside.attention, texts, -1, room, () => {}));
     }
     await this.write(network);
+  }
+
+  /**
+   * Where the tokens lie (V, 2), in the frame's own coordinates: the trained ones fill it.
+   *
+   * @param {number} network
+   * @returns {Promise<number[][]>}
+   */
+  async points(network) {
+    const { axes } = this.client.content;
+    const map = (/** @type {number} */ network) => this.client.ask({ task: "map", network, axes });
+    const trained = (await map(this.frames[this.frames.length - 1])).points;
+    const { points } = await map(network);
+    const ranges = axes.map((_, axis) => {
+      const along = trained.map((/** @type {number[]} */ point) => point[axis]);
+      return { low: Math.min(...along), high: Math.max(...along) };
+    });
+    const size = Math.max(...ranges.map(({ low, high }) => high - low)) / 2 || 1;
+    return points.map((/** @type {number[]} */ point) =>
+      point.map((x, axis) => (x - (ranges[axis].low + ranges[axis].high) / 2) / size),
+    );
   }
 
   /** @param {number} network */

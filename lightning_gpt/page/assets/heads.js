@@ -70,7 +70,7 @@ export function drawHeads(attention, tokens, chosen, room, pick) {
       group.addEventListener("click", () => pick(own));
       group.append(
         svg("rect", { x: 0, y, width: left + shown * WIDTH, height: HEIGHT, class: "ground" }),
-        svg("text", { x: 6, y: y + 12, class: "name" }, head === 0 && layer === 0 && heads.length ? said : said),
+        svg("text", { x: 6, y: y + 12, class: "name" }, said),
       );
       if (shown < T) {
         let sum = 0;
@@ -87,6 +87,8 @@ export function drawHeads(attention, tokens, chosen, room, pick) {
 }
 
 /**
+ * A weight; small ones are lifted, for most are small.
+ *
  * @param {number} x
  * @param {number} y
  * @param {number} width
@@ -94,7 +96,7 @@ export function drawHeads(attention, tokens, chosen, room, pick) {
  * @param {string} token
  */
 function cell(x, y, width, weight, token) {
-  const box = { x, y: y + 1, width, height: HEIGHT - 2, class: "cell", "fill-opacity": weight.toFixed(3) };
+  const box = { x, y: y + 1, width, height: HEIGHT - 2, class: "cell", "fill-opacity": (weight ** 0.6).toFixed(3) };
   return svg("rect", box, svg("title", {}, `${token} ${percent(weight)}`));
 }
 

@@ -2,7 +2,7 @@
  * Look inside: what the network computes at one position, in four panels, each with its sentence and its formula.
  */
 
-import { chip, element, find, formula, fraction, math, mi, mn, mo, percent, reals, row, sub, sup } from "./dom.js";
+import { chip, element, find, formulas, fraction, math, mi, mn, mo, percent, reals, row, sub, sup } from "./dom.js";
 import { drawHeads, headNames, headWords } from "./heads.js";
 import { visible } from "./tokenizer.js";
 
@@ -106,12 +106,13 @@ export class Looker {
     return panel(
       "Its vector",
       what,
-      formula(
-        row(mi("cos"), mo("("), e("a"), mo(","), e("b"), mo(")"), mo("=")),
-        fraction(row(e("a"), mo("·"), e("b")), row(length("a"), length("b"))),
-        mo(","),
-        math("mspace"),
-        row(e("a"), mo("∈"), reals(C), mo(","), mi("E"), mo("∈"), reals(V, C)),
+      formulas(
+        row(
+          row(mi("cos"), mo("("), e("a"), mo(","), e("b"), mo(")"), mo("=")),
+          fraction(row(e("a"), mo("·"), e("b")), row(length("a"), length("b"))),
+        ),
+        row(e("a"), mo("∈"), reals(C)),
+        row(mi("E"), mo("∈"), reals(V, C)),
       ),
       element(
         "div",
@@ -146,22 +147,11 @@ export class Looker {
     return panel(
       "What it looks at",
       `Each of the ${names.length === 1 ? "" : `${names.length} `}heads shares its attention among the ${T} ` +
-        `${this.client.tokenizer.unit}s so far: a row each, named ${attention.length > 1 ? "block · head" : "head"}, the darker the more.`,
-      formula(
-        row(mi("softmax"), mo("("), fraction(row(mi("q"), transposed), row(math("msqrt", mn(D)))), mo(")"), mi("V")),
-        row(
-          mo(","),
-          math("mspace"),
-          mi("q"),
-          mo("∈"),
-          reals(D),
-          mo(","),
-          mi("K"),
-          mo(","),
-          mi("V"),
-          mo("∈"),
-          reals(T, D),
-        ),
+        `${this.client.tokenizer.unit}s so far: a row each, named ${attention.length > 1 ? "block · head" : "head"}, the stronger the colour, the more.`,
+      formulas(
+        row(mi("softmax"), mo("("), fraction(row(mi("q"), transposed), math("msqrt", mn(D))), mo(")"), mi("V")),
+        row(mi("q"), mo("∈"), reals(D)),
+        row(mi("K"), mo(","), mi("V"), mo("∈"), reals(T, D)),
       ),
       element("label", "inline", "Arcs show ", select),
       drawHeads(attention, seen.tokens, this.head, room, (head) => {
@@ -179,10 +169,10 @@ export class Looker {
       network,
     );
     const biased = !["GPT", "ModernGPT", "Ensemble"].includes(network);
-    const x = sub(mi("x"), mi("ℓ"));
+    const x = () => sub(mi("x"), mi("ℓ"));
     const score = [
       mi("W"),
-      ...(normed ? [mo("·"), mi("LayerNorm"), mo("("), x, mo(")")] : [x]),
+      ...(normed ? [mo("·"), mi("LayerNorm"), mo("("), x(), mo(")")] : [x()]),
       ...(biased ? [mo("+"), mi("b")] : []),
     ];
     const cap = Number(sizes.softcap ?? 0);
@@ -210,20 +200,11 @@ export class Looker {
         ? "There is nothing in between: the row is the answer."
         : `What would be guessed if the network ended here, from its ${C} numbers after each part: the “logit lens”.`,
       bigram
-        ? formula(
-            mi("softmax"),
-            mo("("),
-            sub(mi("E"), mi("a")),
-            mo(")"),
-            mo(","),
-            math("mspace"),
-            mi("E"),
-            mo("∈"),
-            reals(V, V),
-          )
-        : formula(
-            row(mi("softmax"), mo("("), ...capped, mo(")"), mo(","), math("mspace")),
-            row(mi("W"), mo("∈"), reals(V, C), mo(","), x, mo("∈"), reals(C)),
+        ? formulas(row(mi("softmax"), mo("("), sub(mi("E"), mi("a")), mo(")")), row(mi("E"), mo("∈"), reals(V, V)))
+        : formulas(
+            row(mi("softmax"), mo("("), ...capped, mo(")")),
+            row(mi("W"), mo("∈"), reals(V, C)),
+            row(x(), mo("∈"), reals(C)),
           ),
       element("table", "lens", element("tbody", "", ...rows)),
       ...(next === null ? [] : [element("p", "note", "Framed: what follows in the text.")]),
@@ -234,7 +215,7 @@ export class Looker {
   probabilities({ inside, next, sampling }) {
     const { V } = this.sizes;
     const said = {
-      logits: "the network’s",
+      logits: "as they are",
       temperature: `temperature ${sampling.temperature}`,
       "top-k": `top-k ${sampling.topK}`,
       "top-p": `top-p ${sampling.topP}`,
@@ -266,10 +247,13 @@ export class Looker {
       tau === 0
         ? "At temperature 0 nothing is drawn: the likeliest is taken."
         : `${V} scores become probabilities, which temperature, top-k and top-p then change, in this order.`,
-      formula(
-        row(sub(mi("p"), mi("i")), mo("=")),
-        fraction(z("i"), row(math("munder", mo("∑"), row(mi("j"), mo("∈"), mi("kept"))), z("j"))),
-        row(mo(","), math("mspace"), mi("τ"), mo("="), mn(tau), mo(","), math("mspace"), mi("z"), mo("∈"), reals(V)),
+      formulas(
+        row(
+          row(sub(mi("p"), mi("i")), mo("=")),
+          fraction(z("i"), row(math("munder", mo("∑"), row(mi("j"), mo("∈"), mi("kept"))), z("j"))),
+        ),
+        row(mi("τ"), mo("="), mn(tau)),
+        row(mi("z"), mo("∈"), reals(V)),
       ),
       element(
         "table",
