@@ -61,7 +61,9 @@ COMMANDS = {
         "kill a run again and again, and compare it with one that was left alone", "verify_resume:verify_resume"
     ),
     "report": Command("write a run to one page of HTML: curves, samples, surprises, attention", "report:report"),
-    "page": Command("write a network to one page of HTML that runs it: write, look inside, watch it learn", "page:page"),
+    "page": Command(
+        "write a network to one page of HTML that runs it: write, look inside, watch it learn", "page:page"
+    ),
     "doctor": Command("check that text, recipe and machine suit each other; predict the time", "doctor:doctor"),
     "compare": Command(
         "compare two checkpoints on the same held-out text: which is better, and may that be chance", "compare:compare"

@@ -16,6 +16,7 @@ import subprocess
 import sys
 import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
 
@@ -206,3 +207,14 @@ def contrast(a, b):
 
     low, high = sorted((luminance(a), luminance(b)))
     return (high + 0.05) / (low + 0.05)
+
+
+@pytest.fixture(scope="session")
+def node():
+    """The path of a node."""
+    spec = find_spec("playwright")
+    inside = Path(spec.origin).parent / "driver" / "node" if spec is not None and spec.origin else None
+    found = shutil.which("node") or (str(inside) if inside and inside.is_file() else None)
+    if found is None:
+        pytest.skip("no node on this machine, nor playwright, which brings one: the page's scripts were not run")
+    return found

@@ -26,8 +26,9 @@ class Parser(argparse.ArgumentParser):
 def call(name: str, function: Callable[..., Any], args: Sequence[str]) -> Any:
     """Calls a function with what a command line says; returns what it returns.
 
-    A parameter without a default is positional, and so is a positional-only one, which may be left out; one of type bool is a switch, which may be given true or false; one
-    called `fit_options` is given what the function itself does not know. Typed text stays the text that was typed.
+    A parameter without a default is positional, and so is a positional-only one, which may be left out; one of type
+    bool is a switch, which may be given true or false; one called `fit_options` is given what the function itself does
+    not know. Typed text stays the text that was typed.
 
     Raises:
         UserError: anything wrong with the arguments, or that the function complains of.

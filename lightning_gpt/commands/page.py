@@ -10,7 +10,7 @@ from lightning_gpt.page.content import Content, Shown
 from lightning_gpt.page.html import render
 from lightning_gpt.runs import BY_NAME, Run, find_checkpoint, run_folder
 from lightning_gpt.runs.config import FILE
-from lightning_gpt.runs.folders import by_time, film_frames
+from lightning_gpt.runs.folders import PAGE, by_time, film_frames
 from lightning_gpt.runs.text import text_of
 from lightning_gpt.text.lines import interesting_line
 
@@ -59,7 +59,7 @@ def page(
         line=line or held_out_line(paths[-1], main, data_dir),
         seed=seed,
     )
-    target = Path(out) if out is not None else Path(folder or home or paths[-1].parent) / "page.html"
+    target = Path(out) if out is not None else Path(folder or home or paths[-1].parent) / PAGE
     text = render(content).encode()
     try:
         with replacing(target) as file:

@@ -33,7 +33,7 @@ def render(content: Content) -> str:
     ]
     filled = {
         "policy": escape(policy),
-        "title": escape(content.title),
+        "title": escape(content.title.encode(errors="replace").decode()),
         "style": f"<style>{style}</style>",
         "blocks": "\n".join(blocks),
         "script": f'<script type="module">{script}</script>',

@@ -6,6 +6,7 @@ from pathlib import Path
 from lightning_gpt.errors import UserError
 
 BY_NAME = ("best", "last")
+PAGE = "page.html"  # of the command page, in a run's folder
 
 
 def find_checkpoint(checkpoint: str | Path, runs_dir: str | Path = "runs") -> Path:

@@ -1,11 +1,16 @@
 """The page's scripts compute what PyTorch computes: logits, what is looked at inside, and the texts of a seed."""
 
+import json
+import subprocess
+from pathlib import Path
+
 import pytest
 import torch
 
 from lightning_gpt.ladder import GPT, NETWORKS, RUNGS, Ensemble, ModernGPT
 from lightning_gpt.ladder.maps import attention_maps
 from lightning_gpt.model import TrainedGPT, keep_top_k, keep_top_p
+from lightning_gpt.page.content import Content, Shown
 from lightning_gpt.tokens import Characters
 
 CHARACTERS = Characters(map(chr, range(33, 33 + 29)))  # of which 29 is not a multiple of 8
@@ -37,6 +42,24 @@ CASES = {
 }
 LENGTHS = (1, 2, 5, T)
 PROMPT = torch.arange(5) * 5 % V
+
+
+@pytest.fixture(scope="module")
+def compute(node):
+    """Asks the page's scripts about networks: a page for each, one node for all."""
+
+    def ask(gpts, questions, half=False):
+        pages = []
+        for gpt in gpts:
+            content = Content("title", [Shown(gpt, "network", half=half)], [], "", "", 0)
+            pages.append({"plain": content.as_plain(), "weights": content.weights()})
+        program = Path(__file__).with_name("compute.mjs")
+        asked = json.dumps({"pages": pages, "questions": questions})
+        done = subprocess.run([node, program], input=asked, capture_output=True, text=True, timeout=170)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    return ask
 
 
 @pytest.fixture(scope="module")

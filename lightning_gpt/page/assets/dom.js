@@ -1,5 +1,5 @@
 /**
- * Makes elements. Text becomes text only, never markup: there is no innerHTML anywhere on this page.
+ * Makes elements. Text becomes text only, never markup.
  */
 
 const SVG = "http://www.w3.org/2000/svg";

@@ -48,7 +48,7 @@ export class Ladder {
     const text = element("div", "text line");
     const next = element("div", "chips");
     const mean = element("b", "", "…");
-    const written = element("div", "text");
+    const written = element("div", "text", "… ");
     const facts = [
       `${parameters.toLocaleString("en")} weights`,
       ...(loss === null ? [] : [`${loss.toFixed(3)} nats held out`]),
@@ -67,29 +67,22 @@ export class Ladder {
       ),
     );
     const run = async () => {
-      const text_ = { network, ids };
+      const asked = { network, ids };
       /** @type {{ tokens: Token[], guesses: [number, number][] }} */
-      const { tokens, guesses } = await this.client.ask({ task: "judge", text: text_ });
+      const { tokens, guesses } = await this.client.ask({ task: "judge", text: asked });
       text.replaceChildren(...tokens.map(({ id, nats }) => element("span", heat(nats), visible(texts[id]))));
       const nats = tokens.flatMap((token) => token.nats ?? []);
       mean.textContent = nats.length ? (nats.reduce((sum, n) => sum + n, 0) / nats.length).toFixed(2) : "no";
       next.replaceChildren(...guesses.slice(0, 5).map(([id, share]) => chip("span", visible(texts[id]), share)));
       const decode = this.client.tokenizer.decoder();
-      let first = true;
-      await this.client.ask(
-        {
-          task: "write",
-          channel: "ladder",
-          text: text_,
-          drawn: 0,
-          options: { ...this.options(), count: GOES_ON, stop: null },
-        },
-        (batch) => {
-          const said = batch.map(({ id }) => decode(id)).join("");
-          written.append(first ? element("span", "given", said) : said);
-          first = false;
-        },
-      );
+      const options = { ...this.options(), count: GOES_ON, stop: null };
+      let given = true;
+      const question = { task: /** @type {const} */ ("write"), channel: "ladder", text: asked, drawn: 0, options };
+      await this.client.ask(question, (batch) => {
+        const said = batch.map(({ id }) => decode(id)).join("");
+        if (!given) written.append(said.replaceAll("\n", "⏎")); // in as few lines as can be
+        given = false;
+      });
     };
     return { article, run };
   }

@@ -184,12 +184,16 @@ export class Looker {
         Object.assign(element("th", "", name), { scope: "row" }),
         element(
           "td",
-          "chips",
-          ...guesses.slice(0, 5).map(([id, likely]) => {
-            const made = chip("span", this.text(id), likely);
-            if (id === next) made.classList.add("right");
-            return made;
-          }),
+          "",
+          element(
+            "div",
+            "chips",
+            ...guesses.slice(0, 5).map(([id, likely]) => {
+              const made = chip("span", this.text(id), likely);
+              if (id === next) made.classList.add("right");
+              return made;
+            }),
+          ),
         ),
       ),
     );
