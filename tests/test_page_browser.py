@@ -235,6 +235,37 @@ def test_a_hostile_checkpoint_stays_text(opened, address):
     assert not page.wrong
 
 
+class Halves(Characters):
+    """Tokens that are halves of characters, which the page can read and write, but not make of a prompt."""
+
+    kind = "halves"
+    BYTES = "\u00e9\u00fc\U0001f40d".encode()
+
+    def __init__(self):
+        super().__init__("abcdefgh")
+
+    def token_bytes(self, token):
+        return self.BYTES[token : token + 1]
+
+    def clean(self, text):
+        return self.decode([0, 1])
+
+    def encode(self, text, unknown="error"):
+        return torch.tensor([0, 1])
+
+
+def test_tokens_that_are_no_characters_are_written_and_looked_into(opened, address):
+    gpt = TrainedGPT(ModernGPT(8, T, n_layer=1, n_head=1, n_embd=8).eval(), Halves())
+    shown = Shown(gpt, "halves")
+    page = opened(address(Content("halves", [shown, shown], [shown], "", "", 1)))
+    page.locator("#film-heads svg").wait_for()
+    assert page.locator("#prompt").is_disabled() and page.locator("#line").is_disabled()
+    assert page.locator("#text span").count() == 302
+    assert text_of(page).startswith("\u00e9")
+    assert "\\x" in page.locator("#others").inner_text()
+    assert not page.wrong
+
+
 def test_a_trained_run_with_its_film(browser, opened, tmp_path, screenshot):
     """By the commands themselves; the film's last frame is the run's own network."""
     (tmp_path / "text.txt").write_text(TEXT)

@@ -68,14 +68,15 @@ class Content:
     def as_plain(self) -> dict[str, Any]:
         """Describes it in plain values; the weights are apart, see `weights`."""
         main = self.networks[-1].gpt
+        prompt, line = (main.tokenizer.clean(text) for text in (self.prompt, self.line))
         return {
             "title": self.title,
             "tokenizer": plain_tokenizer(main.tokenizer),
             "networks": [plain_network(shown) for shown in (*self.networks, *self.film)],
             "ladder": len(self.networks),
             "axes": principal_axes(main.network.embedding().weight),
-            "prompt": main.tokenizer.clean(self.prompt),
-            "line": main.tokenizer.clean(self.line),
+            "prompt": {"text": prompt, "ids": main.tokenizer.encode(prompt).tolist()},
+            "line": {"text": line, "ids": main.tokenizer.encode(line).tolist()},
             "seed": self.seed,
         }
 

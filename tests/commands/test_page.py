@@ -33,7 +33,7 @@ def test_a_run_becomes_a_page(trained, tmp_path):
     assert network["name"] == "gpt/version_0" and network["network"] == "GPT" and network["step"] in (10, 20)
     loss = float(trained.log.stdout.split("best val/loss ")[1].split()[0])
     assert network["loss"] == pytest.approx(loss, abs=1e-4)
-    assert content(tmp_path / "page.html")["prompt"] == "Shall I"
+    assert content(tmp_path / "page.html")["prompt"]["text"] == "Shall I"
 
 
 def test_weights_of_16_bits_take_half_the_room(trained, tmp_path):
@@ -51,7 +51,7 @@ def test_a_checkpoint_by_itself_and_without_its_text(trained, shell):
     shell("page", "--ckpt_path=alone.ckpt")
     found = content(shell.folder / "page.html")
     assert found["title"] == "alone" and found["networks"][0]["loss"] is None
-    assert len(found["line"]) >= 40  # the network's own
+    assert len(found["line"]["ids"]) >= 40  # the network's own
 
 
 def test_a_film_has_the_powers_of_two_and_the_end(filmed):

@@ -3,20 +3,14 @@ import { readFileSync } from "node:fs";
 import { newCache } from "../../lightning_gpt/page/assets/attention.js";
 import { Reader } from "../../lightning_gpt/page/assets/decoding.js";
 import { buildNetwork } from "../../lightning_gpt/page/assets/networks.js";
-import {
-  filterSteps,
-  nextToken,
-  uniformNumbers,
-} from "../../lightning_gpt/page/assets/sampling.js";
+import { filterSteps, nextToken, uniformNumbers } from "../../lightning_gpt/page/assets/sampling.js";
 import { softmax } from "../../lightning_gpt/page/assets/tensor.js";
 import { Tokenizer } from "../../lightning_gpt/page/assets/tokenizer.js";
 import { unpack } from "../../lightning_gpt/page/assets/weights.js";
 
 const ANSWERS = {
   /** Logits (T, V) of a text, read in one pass. */
-  logits: ({ network, ids }) => [
-    ...network.read(ids, newCache(network.blockSize)),
-  ],
+  logits: ({ network, ids }) => [...network.read(ids, newCache(network.blockSize))],
   /** Attention of each layer, and the logits of each stage. */
   trace({ network, ids }) {
     const trace = { attention: [], stages: [] };
@@ -35,11 +29,7 @@ const ANSWERS = {
     const reader = new Reader(network, ids);
     const uniform = uniformNumbers(BigInt(seed));
     return Array.from({ length: count }, () => {
-      const id = nextToken(
-        reader.logits(),
-        { temperature, topK, topP },
-        uniform,
-      );
+      const id = nextToken(reader.logits(), { temperature, topK, topP }, uniform);
       reader.append(id);
       return id;
     });
@@ -48,10 +38,7 @@ const ANSWERS = {
   speed({ network, ids, count }) {
     const reader = new Reader(network, ids);
     const begin = process.cpuUsage();
-    for (let i = 0; i < count; i++)
-      reader.append(
-        nextToken(reader.logits(), { temperature: 1 }, Math.random),
-      );
+    for (let i = 0; i < count; i++) reader.append(nextToken(reader.logits(), { temperature: 1 }, Math.random));
     return (count / process.cpuUsage(begin).user) * 1e6;
   },
   /** The probabilities after the last step of sampling. */
@@ -76,15 +63,9 @@ const ANSWERS = {
 const { pages, questions } = JSON.parse(readFileSync(0, "utf8"));
 const loaded = pages.map(({ plain, weights }) => ({
   tokenizer: new Tokenizer(plain.tokenizer),
-  networks: plain.networks.map((data, i) =>
-    buildNetwork(data.network, data.sizes, unpack(data, weights[i])),
-  ),
+  networks: plain.networks.map((data, i) => buildNetwork(data.network, data.sizes, unpack(data, weights[i]))),
 }));
 for (const { ask, page = 0, network = 0, ...rest } of questions) {
   const { tokenizer, networks } = loaded[page] ?? { networks: [] };
-  console.log(
-    JSON.stringify(
-      ANSWERS[ask]({ tokenizer, network: networks[network], ...rest }),
-    ),
-  );
+  console.log(JSON.stringify(ANSWERS[ask]({ tokenizer, network: networks[network], ...rest })));
 }

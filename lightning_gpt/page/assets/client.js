@@ -15,6 +15,8 @@ import { Tokenizer } from "./tokenizer.js";
  *   Described
  */
 
+/** @typedef {{ text: string, ids: number[] }} Given a text that Python has encoded */
+
 /**
  * What Python put on the page: see content.py.
  *
@@ -24,8 +26,8 @@ import { Tokenizer } from "./tokenizer.js";
  * @property {Described[]} networks those of the ladder, then those of the film
  * @property {number} ladder how many are the ladder's
  * @property {number[][]} axes
- * @property {string} prompt
- * @property {string} line
+ * @property {Given} prompt
+ * @property {Given} line
  * @property {number} seed
  */
 
@@ -85,8 +87,12 @@ export class Client {
    * Turns a text into ids, at least one: of what can't be spelled nothing is left.
    *
    * @param {string} text
+   * @returns {{ ids: number[], unknown: string[] }}
    */
   encode(text) {
+    const { prompt, line } = this.content;
+    const given = [prompt, line].find((given) => given.text === text) ?? (this.tokenizer.encodes ? undefined : prompt);
+    if (given) return { ids: given.ids, unknown: [] };
     const { ids, unknown } = this.tokenizer.encode(text);
     return { ids: ids.length ? ids : [this.tokenizer.ids.get("\n") ?? 0], unknown };
   }

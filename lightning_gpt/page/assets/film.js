@@ -65,8 +65,10 @@ export class Film {
     const said = step === null ? name : `step ${step.toLocaleString("en")}`;
     find("step-said", HTMLOutputElement).value = said;
     this.slider.setAttribute("aria-valuetext", said);
-    const { ids } = this.client.encode(this.client.content.line);
-    const line = ids.slice(0, Math.min(LOOKED_AT, Number(this.client.described.sizes.block_size)));
+    const line = this.client.content.line.ids.slice(
+      0,
+      Math.min(LOOKED_AT, Number(this.client.described.sizes.block_size)),
+    );
     this.drawMap(await this.points(network));
     const look = { task: /** @type {const} */ ("look"), text: { network, ids: line }, at: line.length - 1 };
     const { inside } = await this.client.ask({ ...look, sampling: this.options() });
@@ -103,7 +105,7 @@ export class Film {
   async write(network) {
     const box = find("film-text", HTMLDivElement);
     const options = { ...this.options(), count: SHOT, stop: null };
-    const { ids } = this.client.encode(this.client.content.prompt);
+    const { ids } = this.client.content.prompt;
     const decode = this.client.tokenizer.decoder();
     let first = true;
     const question = {

@@ -20,7 +20,8 @@ export class Ladder {
     this.options = options;
     this.rungs = find("rungs", HTMLDivElement);
     this.line = find("line", HTMLInputElement);
-    this.line.value = client.content.line;
+    this.line.value = client.content.line.text;
+    this.line.disabled = !client.tokenizer.encodes;
     find("question", HTMLFormElement).addEventListener("submit", (event) => {
       event.preventDefault();
       this.ask();

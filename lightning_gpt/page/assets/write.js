@@ -49,7 +49,7 @@ export class Writer {
     Object.entries({ temperature: "0.8", topP: "1", seed: String(seed), count: "300" }).forEach(([name, value]) => {
       this.field[/** @type {"seed"} */ (name)].value = value;
     });
-    this.field.prompt.value = prompt;
+    this.field.prompt.value = prompt.text;
     this.field.prompt.disabled = !client.tokenizer.encodes;
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
@@ -92,9 +92,7 @@ export class Writer {
   /** Begins anew, from the prompt. */
   begin() {
     if (!this.form.reportValidity()) return;
-    const { ids, unknown } = this.client.tokenizer.encodes
-      ? this.client.encode(this.field.prompt.value)
-      : { ids: [0], unknown: [] };
+    const { ids, unknown } = this.client.encode(this.field.prompt.value);
     const note = find("unknown", HTMLParagraphElement);
     note.hidden = unknown.length === 0;
     note.textContent = `Left out, for the network does not know it: ${unknown.map(visible).join(" ")}`;
