@@ -16,6 +16,7 @@ from typing import Any
 from lightning_gpt.page.content import Content
 
 ASSETS = Path(__file__).parent / "assets"
+PIECE = 2**20  # characters of base64 that are handed on at once: a frame can wait for that
 IMPORT = re.compile(r'^import\s*\{[^}]*\}\s*from\s*"\./(\w+)\.js";\n', re.MULTILINE)
 
 
@@ -29,7 +30,11 @@ def render(content: Content) -> str:
     blocks = [
         block("content", "application/json", as_json(content.as_plain())),
         block("worker", "text/plain", '"use strict";\n' + bundle("worker")),
-        *(block(f"weights-{i}", "text/plain", text) for i, text in enumerate(content.weights())),
+        *(
+            block(f"weights-{i}-{piece}", "text/plain", text[start : start + PIECE])
+            for i, text in enumerate(content.weights())
+            for piece, start in enumerate(range(0, len(text), PIECE))
+        ),
     ]
     filled = {
         "policy": escape(policy),

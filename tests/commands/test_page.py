@@ -40,7 +40,7 @@ def test_weights_of_16_bits_take_half_the_room(trained, tmp_path):
     sizes = []
     for half in ("false", "true"):
         trained("page", "--out", tmp_path / "page.html", "--half", half)
-        blocks = re.findall(r'id="weights-0" type="text/plain">([^<]*)<', (tmp_path / "page.html").read_text())
+        blocks = re.findall(r'id="weights-0-0" type="text/plain">([^<]*)<', (tmp_path / "page.html").read_text())
         sizes.append(len(blocks[0]))
     assert sizes[1] == pytest.approx(sizes[0] / 2, abs=4)
 

@@ -63,7 +63,7 @@ const ANSWERS = {
 const { pages, questions } = JSON.parse(readFileSync(0, "utf8"));
 const loaded = pages.map(({ plain, weights }) => ({
   tokenizer: new Tokenizer(plain.tokenizer),
-  networks: plain.networks.map((data, i) => buildNetwork(data.network, data.sizes, unpack(data, weights[i]))),
+  networks: plain.networks.map((data, i) => buildNetwork(data.network, data.sizes, unpack(data, [weights[i]]))),
 }));
 for (const { ask, page = 0, network = 0, ...rest } of questions) {
   const { tokenizer, networks } = loaded[page] ?? { networks: [] };

@@ -45,12 +45,11 @@ export class Client {
     this.worker = new Worker(address);
     this.worker.onmessage = ({ data }) => this.answered(data);
     const { networks, tokenizer } = this.content;
-    this.ready = this.ask({
-      task: "load",
-      networks,
-      tokenizer,
-      weights: networks.map((_, i) => blockOf(`weights-${i}`)),
-    });
+    this.post({ task: "begin", networks, tokenizer });
+    /** @type {(Promise<void> | undefined)[]} */
+    this.loading = [];
+    /** @type {Set<number>} */
+    this.loaded = new Set();
   }
 
   /** The network that is chosen. */
@@ -65,7 +64,32 @@ export class Client {
    * @param {(tokens: Token[]) => void} [tokens]
    * @returns {Promise<any>}
    */
-  ask(question, tokens) {
+  async ask(question, tokens) {
+    const network = "text" in question ? question.text.network : "network" in question ? question.network : null;
+    if (network !== null && !this.loaded.has(network)) await this.load(network);
+    return this.post(question, tokens);
+  }
+
+  /**
+   * Hands a network's weights to the worker, once, in pieces: no frame waits for all of them.
+   *
+   * @param {number} network
+   */
+  load(network) {
+    return (this.loading[network] ??= (async () => {
+      for (let i = 0; document.getElementById(`weights-${network}-${i}`); i++) {
+        await this.post({ task: "load", network, piece: blockOf(`weights-${network}-${i}`) });
+      }
+      this.loaded.add(network);
+    })());
+  }
+
+  /**
+   * @param {Question} question
+   * @param {(tokens: Token[]) => void} [tokens]
+   * @returns {Promise<any>}
+   */
+  post(question, tokens) {
     const id = this.asked++;
     return new Promise((done, failed) => {
       this.waiting.set(id, { tokens, done, failed });

@@ -33,9 +33,9 @@ function chooseNetworks() {
   select.value = String(client.network);
   find("which", HTMLLabelElement).hidden = ladder === 1;
   select.addEventListener("change", async () => {
+    if (writer.writing) await writer.stop();
     client.network = Number(select.value);
     sayWhich();
-    if (writer.writing) await writer.stop();
     writer.begin();
   });
 }
@@ -49,7 +49,6 @@ function open(id) {
 
 sayWhich();
 chooseNetworks();
-await client.ready;
 // for the console: await gpt.ask({ task: "judge", text: { network: 0, ids: gpt.encode("To be").ids } })
 Object.assign(window, { gpt: client });
 writer.begin();

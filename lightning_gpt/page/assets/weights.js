@@ -7,7 +7,7 @@ import { fromBase64 } from "./tokenizer.js";
 /** @import { Sizes, Weights } from "./networks.js" */
 
 /**
- * A network as data; its weights lie one after another in a text of base64, little end first.
+ * A network as data; its weights lie one after another in texts of base64, little end first.
  *
  * @typedef {object} NetworkData
  * @property {string} network its class in Python
@@ -18,11 +18,17 @@ import { fromBase64 } from "./tokenizer.js";
 
 /**
  * @param {NetworkData} data
- * @param {string} base64
+ * @param {string[]} pieces of base64, each of which ends with a whole byte
  * @returns {Weights}
  */
-export function unpack({ bits, tensors }, base64) {
-  const bytes = fromBase64(base64);
+export function unpack({ bits, tensors }, pieces) {
+  const parts = pieces.map(fromBase64);
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let end = 0;
+  for (const part of parts) {
+    bytes.set(part, end);
+    end += part.length;
+  }
   const all = bits === 16 ? fromHalf(new Uint16Array(bytes.buffer)) : new Float32Array(bytes.buffer);
   let at = 0;
   return new Map(

@@ -34,7 +34,8 @@ import { unpack } from "./weights.js";
 /** @typedef {{ network: number, ids: number[] }} Text */
 
 /**
- * @typedef {{ task: "load", networks: NetworkData[], weights: string[], tokenizer: TokenizerData }
+ * @typedef {{ task: "begin", networks: NetworkData[], tokenizer: TokenizerData }
+ *   | { task: "load", network: number, piece: string }
  *   | { task: "write", channel: string, text: Text, drawn: number, options: Writing }
  *   | { task: "stop", channel: string }
  *   | { task: "judge", text: Text }
@@ -60,9 +61,9 @@ const NEIGHBOURS = 8;
 const SLICE = 12; // ms of work, after which other questions get their turn
 
 /** @type {Network[]} */
-let networks = [];
-/** @type {(() => Network)[]} */
-let builders = [];
+const networks = [];
+/** @type {{ data: NetworkData, pieces: string[] }[]} */
+let packed = [];
 /** @type {Tokenizer} */
 let tokenizer;
 /** the question to write that is being answered, of each channel */
@@ -72,7 +73,12 @@ let looked = null;
 
 /** @param {number} i */
 function networkOf(i) {
-  return (networks[i] ??= builders[i]());
+  if (!networks[i]) {
+    const { data, pieces } = packed[i];
+    networks[i] = buildNetwork(data.network, data.sizes, unpack(data, pieces));
+    pieces.length = 0; // they have become weights
+  }
+  return networks[i];
 }
 
 /**
@@ -264,12 +270,12 @@ function answer(id, content) {
 
 /** @param {number} id @param {Question} question */
 async function take(id, question) {
-  if (question.task === "load") {
-    const { weights, tokenizer: data } = question;
-    builders = question.networks.map(
-      (network, i) => () => buildNetwork(network.network, network.sizes, unpack(network, weights[i])),
-    );
-    tokenizer = new Tokenizer(data);
+  if (question.task === "begin") {
+    packed = question.networks.map((data) => ({ data, pieces: [] }));
+    tokenizer = new Tokenizer(question.tokenizer);
+    answer(id, { done: true });
+  } else if (question.task === "load") {
+    packed[question.network].pieces.push(question.piece);
     answer(id, { done: true });
   } else if (question.task === "write") {
     await write(id, question.channel, question.text, question.drawn, question.options);
