@@ -6,7 +6,7 @@ import { element, percent, svg } from "./dom.js";
 
 const WIDTH = 18; // of a token, in pixels
 const HEIGHT = 16; // of a head's row
-const NAME = 58; // width of the rows' names
+const NAME = 42; // width of the rows' names
 const EARLIER = 34; // width of the column for all that is further back
 
 /**
