@@ -128,6 +128,7 @@ export class Looker {
     const { attention } = seen.inside;
     const T = seen.tokens.length;
     const names = headNames(attention);
+    const { unit } = this.client.tokenizer;
     if (this.head >= names.length) this.head = -1;
     const select = element("select", "");
     select.append(...["the mean of all heads", ...names].map((name, i) => new Option(name, String(i - 1))));
@@ -146,8 +147,10 @@ export class Looker {
     const transposed = sup(mi("K"), mi("⊤"));
     return panel(
       "What it looks at",
-      `Each of the ${names.length === 1 ? "" : `${names.length} `}heads shares its attention among the ${T} ` +
-        `${this.client.tokenizer.unit}s so far: a row each, named ${attention.length > 1 ? "block · head" : "head"}, the stronger the colour, the more.`,
+      names.length === 1
+        ? `The head shares its attention among the ${T} ${unit}s so far: the stronger the colour, the more.`
+        : `Each of the ${names.length} heads shares its attention among the ${T} ${unit}s so far: a row each, named ` +
+            `${attention.length > 1 ? "block · head" : "head"}, the stronger the colour, the more.`,
       formulas(
         row(mi("softmax"), mo("("), fraction(row(mi("q"), transposed), math("msqrt", mn(D))), mo(")"), mi("V")),
         row(mi("q"), mo("∈"), reals(D)),

@@ -47,6 +47,15 @@ function open(id) {
   if (link instanceof HTMLElement) link.hidden = false;
 }
 
+/** @param {string} said */
+function complain(said) {
+  const note = find("unknown", HTMLParagraphElement);
+  note.hidden = false;
+  note.textContent = `The page can't go on: ${said}`;
+}
+
+window.addEventListener("unhandledrejection", ({ reason }) => complain(String(reason?.message ?? reason)));
+client.worker.addEventListener("error", () => complain("this browser starts no worker for it"));
 sayWhich();
 chooseNetworks();
 // for the console: await gpt.ask({ task: "judge", text: { network: 0, ids: gpt.encode("To be").ids } })
