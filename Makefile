@@ -16,7 +16,7 @@ CONFIGS  = $(addprefix --config ,$(RECIPE))
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train validate generate report doctor ladder tensorboard test test-slow test-browser check bench bench-long clean
+.PHONY: help setup data train validate generate report page doctor ladder tensorboard test test-slow test-browser check check-page bench bench-long clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -46,6 +46,9 @@ generate: setup ## write text with the newest run's best checkpoint: PROMPT=, AR
 report: setup ## the newest run on one page of HTML, to look at or to mail
 	@$(BIN)/lightning-gpt report --ckpt_path best $(ARGS)
 
+page: setup ## the newest run's network on one page of HTML that runs it: write, look inside
+	@$(BIN)/lightning-gpt page --ckpt_path best $(ARGS)
+
 doctor: setup ## check that text, recipe and machine suit each other; predict the time: CONFIG=, ARGS=
 	@$(BIN)/lightning-gpt doctor $(CONFIGS) $(ARGS)
 
@@ -65,7 +68,7 @@ test: setup ## the tests
 test-slow: setup ## the tests that take minutes: kills for every rung, several nodes, 20,000 steps
 	@$(BIN)/python -m pytest -m slow $(WORKERS) $(ARGS)
 
-test-browser: setup ## the tests of TensorBoard and the report in Chromium, with pictures in screenshots/
+test-browser: setup ## the tests of TensorBoard, the report and the page in Chromium, with pictures in screenshots/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
 	@$(BIN)/python -m pytest -m browser -rs $(ARGS)
 
@@ -79,7 +82,13 @@ check: setup ## format, lint, types, tests: what must pass before a commit
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@$(MAKE) --no-print-directory check-page
 	@$(MAKE) --no-print-directory test
+
+check-page: ## format and types of the page's JavaScript, where there is npm
+	@if command -v npm > /dev/null; then \
+		cd lightning_gpt/page && npm ci --silent --no-audit --no-fund && npm run --silent check; \
+	else echo "no npm on this machine: format and types of the page's JavaScript were not checked"; fi
 
 clean: ## remove .venv and caches; runs and data stay
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache *.egg-info

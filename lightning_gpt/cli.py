@@ -72,6 +72,11 @@ COMMANDS = {
     "report": Command(
         "write a run to one page of HTML: curves, samples, surprises, attention", "report:report", saves=True
     ),
+    "page": Command(
+        "write a network to one page of HTML that runs it: write, look inside, watch it learn",
+        "page:page",
+        saves=True,
+    ),
     "doctor": Command("check that text, recipe and machine suit each other; predict the time", "doctor:doctor"),
     "compare": Command(
         "compare two checkpoints on the same held-out text: which is better, and may that be chance", "compare:compare"

@@ -10,11 +10,13 @@ import io
 import logging
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from importlib.util import find_spec
 from pathlib import Path
 from unittest import mock
 
@@ -40,6 +42,9 @@ TINY = [
     "--data.block_size=16", "--data.batch_size=4", "--trainer.max_steps=20", "--trainer.val_check_interval=10",
     "--trainer.accelerator=cpu", "--trainer.precision=32-true", "--sample.max_new_tokens=20",
 ]  # fmt: skip
+
+SCREENSHOTS = ROOT / "screenshots"
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
@@ -167,3 +172,49 @@ def trained(tmp_path_factory, worker_id):
     shell.best = shell.run / "checkpoints" / "best.ckpt"
     shell.last = shell.run / "checkpoints" / "last.ckpt"
     return shell
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Chromium without a window; its WebGL is computed by the processor."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make test-browser does that")
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if program is None:
+        pytest.skip("no Chromium on this machine (on Debian: apt-get install chromium), so nothing was looked at")
+    flags = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        flags.append("--no-sandbox")  # which Chromium refuses to root
+    with api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=flags)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def screenshot():
+    """Keeps a picture of a page."""
+    SCREENSHOTS.mkdir(exist_ok=True)
+    return lambda page, name, **options: page.screenshot(path=SCREENSHOTS / f"{name}.png", **options)
+
+
+def contrast(a, b):
+    """WCAG's ratio of two CSS colours."""
+
+    def luminance(color):
+        parts = [int(part) / 255 for part in color[4:-1].split(",")]
+        linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.fixture(scope="session")
+def node():
+    """The path of a node."""
+    spec = find_spec("playwright")
+    inside = Path(spec.origin).parent / "driver" / "node" if spec is not None and spec.origin else None
+    found = shutil.which("node") or (str(inside) if inside and inside.is_file() else None)
+    if found is None:
+        pytest.skip("no node on this machine, nor playwright, which brings one: the page's scripts were not run")
+    return found

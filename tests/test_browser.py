@@ -1,41 +1,13 @@
 """TensorBoard and the report as a person sees them, in Chromium: what is asserted stands on the page."""
 
-import os
 import re
-import shutil
 import subprocess
 import sys
 
 import pytest
-from conftest import ROOT, TEXT, TINY, Shell
+from conftest import TEXT, TINY, Shell, contrast
 
 pytestmark = pytest.mark.browser
-
-SCREENSHOTS = ROOT / "screenshots"
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Chromium without a window; its WebGL is computed by the processor."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: make test-browser does that")
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        pytest.skip("no Chromium on this machine (on Debian: apt-get install chromium), so nothing was looked at")
-    flags = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        flags.append("--no-sandbox")  # which Chromium refuses to root
-    with api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=flags)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def screenshot():
-    """Keeps a picture of a page."""
-    SCREENSHOTS.mkdir(exist_ok=True)
-    return lambda page, name, **options: page.screenshot(path=SCREENSHOTS / f"{name}.png", **options)
 
 
 @pytest.fixture(scope="session")
@@ -216,15 +188,3 @@ def test_a_character_shows_its_guesses(browser, report):
     page.locator("#read b").nth(9).click()
     assert page.locator("#guess").inner_text() != shown
     page.close()
-
-
-def contrast(a, b):
-    """WCAG's ratio of two CSS colours."""
-
-    def luminance(color):
-        parts = [int(part) / 255 for part in color[4:-1].split(",")]
-        linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    low, high = sorted((luminance(a), luminance(b)))
-    return (high + 0.05) / (low + 0.05)

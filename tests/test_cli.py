@@ -234,6 +234,7 @@ STARTS = {
     "generate": (["--prompt=Rough", "--max_new_tokens=5"], "Rough"),
     "data": (["--corpus=text.txt"], "characters"),
     "report": (["--out={tmp}/report.html"], "the report is"),
+    "page": (["--out={tmp}/page.html"], "the page is"),
     "doctor": (["--config=runs/gpt/version_0/config.yaml"], "machine"),
     "compare": (["best", "last"], "B - A"),
     "bench": (["--help"], "usage"),  # what they do is in processes of their own anyway

@@ -28,6 +28,7 @@ ALLOWED = {
     "runs": LEAVES | {"tokens", "text", "model"},
     "pictures": set(),
     "report": {"ladder", "tokens", "text", "model", "pictures"},
+    "page": {"errors", "tokens", "model"},
     "training": LEAVES | {"machine", "ladder", "tokens", "text", "model", "runs", "pictures"},
     "lecture": {"ladder", "tokens", "text"},
     "benchmark": LEAVES | {"ladder", "text", "lecture"},
@@ -36,7 +37,20 @@ ALLOWED = {
     "diagnosis": LEAVES | {"machine", "text", "launch"},
     "commands": LEAVES
     | {"arguments", "diagnosis"}
-    | {"machine", "benchmark", "ladder", "tokens", "text", "model", "runs", "pictures", "report", "training", "launch"},
+    | {
+        "machine",
+        "benchmark",
+        "ladder",
+        "tokens",
+        "text",
+        "model",
+        "runs",
+        "pictures",
+        "report",
+        "page",
+        "training",
+        "launch",
+    },
     "cli": LEAVES | {"arguments", "commands"},
     "__init__": {"errors", "ladder", "model", "runs", "training", "launch"},
     "__main__": {"cli", "interrupt", "terminal"},
@@ -55,6 +69,7 @@ NO_LIGHTNING = {
     "runs",
     "pictures",
     "report",
+    "page",
     "lecture",
     "benchmark",
 }

@@ -11,6 +11,7 @@ from lightning_gpt.arguments.completion import answer, wanted
 from lightning_gpt.arguments.types import NOT_A_VALUE, converted, in_words, unfit
 from lightning_gpt.errors import UserError, did_you_mean
 
+ONLY = inspect.Parameter.POSITIONAL_ONLY
 REST = "fit_options"  # a parameter of this name takes the options that the function does not know
 
 
@@ -25,8 +26,9 @@ class Parser(argparse.ArgumentParser):
 def call(name: str, function: Callable[..., Any], args: Sequence[str]) -> Any:
     """Calls a function with what a command line says; returns what it returns.
 
-    A parameter without a default is positional; one of type bool is a switch, which may be given true or false; one
-    called `fit_options` is given what the function itself does not know. Typed text stays the text that was typed.
+    A parameter without a default is positional, and so is a positional-only one, which may be left out; one of type
+    bool is a switch, which may be given true or false; one called `fit_options` is given what the function itself does
+    not know. Typed text stays the text that was typed.
 
     Raises:
         UserError: anything wrong with the arguments, or that the function complains of.
@@ -39,7 +41,8 @@ def call(name: str, function: Callable[..., Any], args: Sequence[str]) -> Any:
     if rest and REST not in hints:
         raise UserError(_unexpected(rest[0], list(hints)))
     values = {option: _value(option, hints[option], value) for option, value in vars(given).items()}
-    return function(**values, **({REST: rest} if REST in hints else {}))
+    positional = [values.pop(option) for option, parameter in _parameters(function) if parameter.kind is ONLY]
+    return function(*positional, **values, **({REST: rest} if REST in hints else {}))
 
 
 def _joined(args: Sequence[str], own: Collection[str]) -> Iterator[str]:
@@ -55,15 +58,17 @@ def _joined(args: Sequence[str], own: Collection[str]) -> Iterator[str]:
 def _parser(name: str, function: Callable[..., Any], hints: dict[str, Any]) -> Parser:
     docstring = parse_docstring(inspect.getdoc(function) or "")
     helps = {parameter.arg_name: parameter.description for parameter in docstring.params}
-    parameters = inspect.signature(function).parameters
     description, epilog = docstring.short_description, helps.get(REST)
     parser = Parser(prog=f"lightning-gpt {name}", description=description, epilog=epilog, allow_abbrev=False)
-    for option, parameter in parameters.items():
+    for option, parameter in _parameters(function):
         if option == REST:
             continue
         text = (helps.get(option) or "").replace("%", "%%")
         if parameter.default is parameter.empty:
             parser.add_argument(option, help=text)
+            continue
+        if parameter.kind is ONLY:
+            parser.add_argument(option, nargs="?", default=parameter.default, help=text)
             continue
         shown = "" if parameter.default in (None, False, "\n") else f" (default: {parameter.default})"
         # completion offers a value only where there must be one
@@ -73,6 +78,10 @@ def _parser(name: str, function: Callable[..., Any], hints: dict[str, Any]) -> P
         if switch:
             action.completer = lambda **_: ("true", "false")  # type: ignore[attr-defined]  # argcomplete's way
     return parser
+
+
+def _parameters(function: Callable[..., Any]) -> Iterable[tuple[str, inspect.Parameter]]:
+    return inspect.signature(function).parameters.items()
 
 
 def _value(option: str, hint: Any, given: Any) -> Any:

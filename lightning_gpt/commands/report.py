@@ -1,7 +1,9 @@
 """report: writes a checkpoint and its run to one HTML file that can be mailed."""
 
 import math
+import os
 from pathlib import Path
+from urllib.parse import quote
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import must_name_a_file, replacing
@@ -9,6 +11,7 @@ from lightning_gpt.model import load
 from lightning_gpt.report.findings import find_out
 from lightning_gpt.report.page import page
 from lightning_gpt.runs import Run, find_checkpoint, run_folder
+from lightning_gpt.runs.folders import PAGE
 from lightning_gpt.runs.text import text_of
 from lightning_gpt.text.baselines import baselines
 from lightning_gpt.text.typed import read_prompt
@@ -51,10 +54,17 @@ def report(
     target = Path(out) if out is not None else (folder or path.parent) / "report.html"
     try:
         with replacing(target) as file:
-            file.write(page(found).encode())
+            file.write(page(found, beside(folder, target)).encode())
     except OSError as error:
         raise UserError(f"can't write {target}: {error.strerror or error}") from error
     print(f"{found.loss:.4f} nats per held-out {found.unit}; the report is {target}")
+
+
+def beside(folder: Path | None, report: Path) -> str | None:
+    """Finds the page that runs the run's network, as it is reached from the report."""
+    if folder is None or not (live := folder / PAGE).is_file():
+        return None
+    return quote(os.path.relpath(live, report.resolve().parent))
 
 
 def card(path: Path, run: Run | None) -> dict[str, str]:

@@ -153,6 +153,12 @@ class Configuration(LightningCLI):
             default=None,
             help="Save last.ckpt every so many steps, not only at validations and every minute.",
         )
+        parser.add_argument(
+            "--film",
+            type=bool,
+            default=False,
+            help="Keep the weights of steps 0, 1, 2, 4, 8 … in film/, for the slider of lightning-gpt page.",
+        )
         parser.add_lightning_class_args(SampleText, "sample")
         parser.add_lightning_class_args(Overfitting, "overfitting")
         parser.set_defaults({"model.optimizer": {"class_path": "AdamW"}})

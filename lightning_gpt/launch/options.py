@@ -28,6 +28,7 @@ OWN: dict[str, Any] = {
     "runs_dir": str,
     "resume": Literal["never", "ask", "auto"],
     "save_every_n_steps": int | None,
+    "film": bool,
     "seed_everything": int | bool,
 }
 # options that stand for a class: its name, or a class path; then its own options

@@ -256,7 +256,7 @@ def _trainer(prepared: Prepared, callbacks: Sequence[Callback], saves_nothing: b
     if fits:
         own += displays(configuration.command, version())
     if saves:
-        own += savers(configuration.config_init.save_every_n_steps)
+        own += savers(configuration.config_init.save_every_n_steps, configuration.config_init.film)
     options: dict[str, Any] = {"enable_progress_bar": bool(bar)}
     if not saves:
         options["enable_checkpointing"] = False

@@ -29,8 +29,13 @@ def escape(text: str) -> str:
     return html_escape(marked, quote=True)
 
 
-def page(found: Findings) -> str:
-    """Renders the whole file."""
+def page(found: Findings, live: str | None = None) -> str:
+    """Renders the whole file.
+
+    Args:
+        found: what it shows.
+        live: the address of the page that runs the network, see `lightning_gpt.page`; None: there is none.
+    """
     style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
     title = f"{found.card.get('run', 'run')}: {found.loss:.4f} nats per {found.unit}"
     sections = [
@@ -46,8 +51,13 @@ def page(found: Findings) -> str:
         '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n"
-        f"<h1>{escape(title)}</h1>\n" + "\n".join(sections) + f"\n<script>{SCRIPT}</script>\n</html>\n"
+        f"<h1>{escape(title)}</h1>\n{link(live)}" + "\n".join(sections) + f"\n<script>{SCRIPT}</script>\n</html>\n"
     )
+
+
+def link(live: str | None) -> str:
+    """Renders the link to the page that runs the network, if there is one."""
+    return f'<p><a href="{escape(live)}">Write with this network, and look inside it</a></p>\n' if live else ""
 
 
 def loss(found: Findings) -> str:

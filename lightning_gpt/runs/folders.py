@@ -1,4 +1,4 @@
-"""Finds runs on the disk: runs/<name>/version_N/{config.yaml, result.json, checkpoints/{best,last}.ckpt}."""
+"""Finds runs on the disk: runs/<name>/version_N/{config.yaml, result.json, checkpoints/{best,last}.ckpt, film/}."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 from lightning_gpt.errors import UserError
 
 BY_NAME = ("best", "last")
+PAGE = "page.html"  # of the command page, in a run's folder
 
 
 def find_checkpoint(checkpoint: str | Path, runs_dir: str | Path = "runs") -> Path:
@@ -60,6 +61,17 @@ def run_folder(checkpoint: Path) -> Path | None:
     """Returns the run's folder that a checkpoint lies in, if it still lies where its run saved it."""
     folder = checkpoint.resolve().parent
     return folder.parent if folder.name == "checkpoints" else None
+
+
+def film_frame(folder: Path, step: int) -> Path:
+    """Returns the path of the weights that a run keeps of a step."""
+    return folder / "film" / f"step_{step:07}.ckpt"
+
+
+def film_frames(folder: Path) -> dict[int, Path]:
+    """Finds the weights that a run has kept, by step, the earliest first."""
+    numbers = {path.stem.removeprefix("step_"): path for path in (folder / "film").glob("step_*.ckpt")}
+    return {int(number): numbers[number] for number in sorted(numbers) if number.isdecimal()}
 
 
 def by_time(paths: Iterable[Path]) -> list[Path]:

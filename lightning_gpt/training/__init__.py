@@ -4,6 +4,7 @@ from lightning_gpt.training.board import Board, Page
 from lightning_gpt.training.checkpoints import LastCheckpoint, SafeCheckpointIO, SafeCheckpoints, best_checkpoint
 from lightning_gpt.training.datamodule import CharDataModule
 from lightning_gpt.training.defaults import TRAINER_DEFAULTS, callbacks, displays, progress_bar, savers
+from lightning_gpt.training.film import Film
 from lightning_gpt.training.health import Finite, Overfitting
 from lightning_gpt.training.module import LanguageModel
 from lightning_gpt.training.optimizer import AdamW, Muon, OptimizerRecipe
@@ -17,6 +18,7 @@ __all__ = [
     "AdamW",
     "Board",
     "CharDataModule",
+    "Film",
     "Finite",
     "LanguageModel",
     "LastCheckpoint",

@@ -11,6 +11,7 @@ from lightning.pytorch import Callback
 
 from lightning_gpt.training.board import Page
 from lightning_gpt.training.checkpoints import LastCheckpoint, SafeCheckpoints, best_checkpoint
+from lightning_gpt.training.film import Film
 from lightning_gpt.training.health import Finite, Overfitting
 from lightning_gpt.training.progress import ProgressBar, RunLog, Speed
 from lightning_gpt.training.result import ResultFile
@@ -52,9 +53,9 @@ def displays(command: str = "", version: str = "") -> list[Callback]:
     return [speed, RunLog(command, version), Finite(), Page(), ResultFile(speed, command, version)]
 
 
-def savers(save_every_n_steps: int | None = None) -> list[Callback]:
-    """Makes the callbacks that save a run."""
-    return [SafeCheckpoints(), best_checkpoint(), LastCheckpoint(save_every_n_steps)]
+def savers(save_every_n_steps: int | None = None, film: bool = False) -> list[Callback]:
+    """Makes the callbacks that save a run, and with `film` the one that keeps its early weights."""
+    return [SafeCheckpoints(), best_checkpoint(), LastCheckpoint(save_every_n_steps), *([Film()] if film else [])]
 
 
 def progress_bar(wanted: bool | None) -> list[Callback]:
