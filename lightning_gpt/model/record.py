@@ -12,11 +12,12 @@ import torch
 from lightning_gpt.errors import UserError
 from lightning_gpt.ladder import NETWORKS, Network
 from lightning_gpt.ladder.aliases import modernised
+from lightning_gpt.text import Tokens
 from lightning_gpt.tokens import Tokenizer, of_plain
 
 KEY = "lightning_gpt"  # the record's key in the checkpoint
 FORMAT = 2
-BY_NAME: dict[str, Callable[..., Network]] = {network.__name__: network for network in NETWORKS}
+BY_NAME: dict[str, type[Network]] = {network.__name__: network for network in NETWORKS}
 LONGEST = 4096  # characters of a string
 T = TypeVar("T")
 
@@ -42,6 +43,13 @@ class CorpusRecord:
     bytes: int | None
     tokens: int
     train_fraction: float | None
+
+    @classmethod
+    def of(cls, tokens: Tokens, source: str) -> "CorpusRecord":
+        """Describes a prepared text that `source` named."""
+        length = tokens.length
+        sizes = (length.characters, length.bytes, length.tokens)
+        return cls(tokens.corpus, source, tokens.sha256, *sizes, tokens.train_fraction)
 
 
 @dataclass(frozen=True)
@@ -123,7 +131,7 @@ class Record:
             raise ValueError("its provenance is no list")
         return cls(
             network,
-            sizes,
+            {**BY_NAME[network].default_sizes(), **sizes},
             of_plain(plain["tokenizer"]),
             None if corpus is None else checked(CorpusRecord, corpus, OF_A_CORPUS),
             tuple(checked(Origin, origin, OF_AN_ORIGIN) for origin in provenance),
@@ -165,8 +173,9 @@ class Record:
         layers = (self.sizes.get("n_layer") or 1) * (self.sizes.get("n_member") or 1)
         if layers > len(weights) or self.sizes.get("vocab_size") != len(self.tokenizer):
             raise ValueError("its sizes can't be true")  # before a loop over a billion layers
+        make: Callable[..., Network] = BY_NAME[self.network]
         with torch.device("meta"):  # no memory before the sizes have proved true, no init that is overwritten anyway
-            network = BY_NAME[self.network](**self.sizes)
+            network = make(**self.sizes)
         network.load_state_dict(weights, assign=True)
         return network.eval()
 

@@ -19,6 +19,7 @@ from lightning_gpt.model import checkpoint
 from lightning_gpt.model.decoding import decode, eval_mode, for_decoding
 from lightning_gpt.model.record import KEY, Record
 from lightning_gpt.model.sampling import Sampling
+from lightning_gpt.terminal import visible
 from lightning_gpt.text import IGNORE, HeldOutBlocks
 from lightning_gpt.text.units import cross_entropy
 from lightning_gpt.tokens import Tokenizer
@@ -223,6 +224,20 @@ def load(path: str | Path, device: str | torch.device = "cpu") -> TrainedGPT:
     return of_checkpoint(checkpoint.read(path), path).to(place)
 
 
+def must_be_finite(weights: Mapping[str, Tensor], path: str | Path) -> None:
+    """Checks weights, by their names, that came from `path`.
+
+    Raises:
+        UserError: some are NaN or infinite.
+    """
+    wrong = [name for name, weight in weights.items() if not torch.isfinite(weight).all()]
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise UserError(
+            f"{path} holds weights that are NaN or infinite, in {visible(wrong[0])}{more}: take an earlier checkpoint"
+        )
+
+
 def of_checkpoint(contents: Mapping[str, Any], path: str | Path) -> TrainedGPT:
     """Builds the trained network that a checkpoint holds, as it was read from `path`.
 
@@ -232,8 +247,7 @@ def of_checkpoint(contents: Mapping[str, Any], path: str | Path) -> TrainedGPT:
     record = Record.of(contents, path)
     try:
         weights = {name.removeprefix(checkpoint.WEIGHTS): weight for name, weight in contents["state_dict"].items()}
-        if not all(torch.isfinite(weight).all() for weight in weights.values()):
-            raise UserError(f"{path} holds weights that are NaN or infinite: take an earlier checkpoint")
+        must_be_finite(weights, path)
         network = record.build(weights)
     except UserError:
         raise
