@@ -24,6 +24,7 @@ ALLOWED = {
     "tokens": LEAVES,
     "text": LEAVES | {"tokens"},
     "model": LEAVES | {"ladder", "tokens", "text"},
+    "exchange": LEAVES | {"ladder", "tokens", "text", "model"},
     "runs": LEAVES | {"text", "model"},
     "pictures": set(),
     "report": {"ladder", "tokens", "text", "model", "pictures"},
@@ -34,7 +35,7 @@ ALLOWED = {
     "launch": LEAVES | {"arguments", "machine", "ladder", "text", "model", "runs", "training"},
     "diagnosis": LEAVES | {"machine", "text", "launch"},
     "commands": LEAVES
-    | {"arguments", "diagnosis"}
+    | {"arguments", "diagnosis", "exchange"}
     | {"machine", "benchmark", "ladder", "tokens", "text", "model", "runs", "pictures", "report", "training", "launch"},
     "cli": LEAVES | {"arguments", "commands"},
     "__init__": {"errors", "ladder", "model", "runs", "training", "launch"},
@@ -50,6 +51,7 @@ NO_LIGHTNING = {
     "tokens",
     "text",
     "model",
+    "exchange",
     "runs",
     "pictures",
     "report",

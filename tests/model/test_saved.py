@@ -18,7 +18,7 @@ def test_it_validates_as_the_runs_own_checkpoint_and_is_smaller(trained, shell, 
     losses = []
     for path in (trained.best, small):
         assert main(["validate", f"--config={trained.run}/config.yaml", f"--ckpt_path={path}"]) == 0
-        losses += re.findall(r"val/loss +(\S+)", capsys.readouterr().out)
+        losses += re.findall(r"val/loss\W+(\S+)", capsys.readouterr().out)
     assert len(losses) == 2 and losses[0] == losses[1]
 
 
