@@ -16,7 +16,7 @@ CONFIGS  = $(addprefix --config ,$(RECIPE))
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data train validate generate report page doctor ladder tensorboard test test-slow test-browser check check-page bench bench-long clean
+.PHONY: help setup setup-export data train validate generate report page doctor ladder tensorboard test test-slow test-browser check check-page bench bench-long clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -30,6 +30,9 @@ $(VENV)/.done: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
+
+setup-export: setup ## add what export and import need for Hugging Face, ONNX and GGUF
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[export]'
 
 data: setup ## fetch Tiny Shakespeare and check it (train does so too)
 	@$(BIN)/lightning-gpt data $(ARGS)
@@ -65,7 +68,8 @@ WORKERS := -n auto --maxprocesses 8 --dist worksteal
 test: setup ## the tests
 	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
-test-slow: setup ## the tests that take minutes: kills for every rung, several nodes, 20,000 steps
+test-slow: setup-export ## the tests that take minutes: kills for every rung, several nodes, 20,000 steps, llama.cpp
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[llama]'
 	@$(BIN)/python -m pytest -m slow $(WORKERS) $(ARGS)
 
 test-browser: setup ## the tests of TensorBoard, the report and the page in Chromium, with pictures in screenshots/

@@ -81,6 +81,8 @@ COMMANDS = {
     "compare": Command(
         "compare two checkpoints on the same held-out text: which is better, and may that be chance", "compare:compare"
     ),
+    "export": Command("write a checkpoint for Hugging Face, nanoGPT and others", "export:export", saves=True),
+    "import": Command("make a run of a network from nanoGPT or Hugging Face", "import_:import_", saves=True),
     "bench": Command(
         "measure this machine, and this project on it beside a plain PyTorch loop", "bench:bench", saves=True
     ),

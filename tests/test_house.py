@@ -25,6 +25,7 @@ ALLOWED = {
     "tokens": LEAVES,
     "text": LEAVES | {"tokens"},
     "model": LEAVES | {"machine", "ladder", "tokens", "text"},
+    "exchange": LEAVES | {"ladder", "tokens", "text", "model"},
     "runs": LEAVES | {"tokens", "text", "model"},
     "pictures": set(),
     "report": {"ladder", "tokens", "text", "model", "pictures"},
@@ -36,7 +37,7 @@ ALLOWED = {
     "launch": LEAVES | {"arguments", "machine", "ladder", "tokens", "text", "model", "runs", "training"},
     "diagnosis": LEAVES | {"machine", "text", "launch"},
     "commands": LEAVES
-    | {"arguments", "diagnosis"}
+    | {"arguments", "diagnosis", "exchange"}
     | {
         "machine",
         "benchmark",
@@ -66,6 +67,7 @@ NO_LIGHTNING = {
     "tokens",
     "text",
     "model",
+    "exchange",
     "runs",
     "pictures",
     "report",

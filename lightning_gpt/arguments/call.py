@@ -26,9 +26,10 @@ class Parser(argparse.ArgumentParser):
 def call(name: str, function: Callable[..., Any], args: Sequence[str]) -> Any:
     """Calls a function with what a command line says; returns what it returns.
 
-    A parameter without a default is positional, and so is a positional-only one, which may be left out; one of type
-    bool is a switch, which may be given true or false; one called `fit_options` is given what the function itself does
-    not know. Typed text stays the text that was typed.
+    A parameter without a default is positional, or, where Python takes it by name only, an option that must be given;
+    a positional-only one is positional, too, and may be left out; one of type bool is a switch, which may be given true
+    or false; one called `fit_options` is given what the function itself does not know. Typed text stays the text that
+    was typed.
 
     Raises:
         UserError: anything wrong with the arguments, or that the function complains of.
@@ -65,7 +66,8 @@ def _parser(name: str, function: Callable[..., Any], hints: dict[str, Any]) -> P
             continue
         text = (helps.get(option) or "").replace("%", "%%")
         if parameter.default is parameter.empty:
-            parser.add_argument(option, help=text)
+            named: dict[str, Any] = {"required": True} if parameter.kind is parameter.KEYWORD_ONLY else {}
+            parser.add_argument(f"--{option}" if named else option, help=text, **named)
             continue
         if parameter.kind is ONLY:
             parser.add_argument(option, nargs="?", default=parameter.default, help=text)

@@ -21,7 +21,7 @@ from lightning_gpt.ladder.network import Network
 class Cache:
     """Keys and values of a batch of texts, as far as a network has read them.
 
-    An empty cache is filled with any number of characters at once; after that they come one by one.
+    Characters come in any number at once: to write a text, first its beginning, then one by one.
 
     Attributes:
         capacity: characters at most, the network's block_size.
@@ -41,7 +41,6 @@ class Cache:
             For each tensor, (..., length + T, D). The network itself adds T to `length` when all its layers are done.
         """
         start, end = self.length, self.length + new[0].shape[-2]
-        assert start == 0 or end == start + 1, "after the first ones, characters come singly: there is no mask for more"
         if layer not in self._buffers:
             self._buffers[layer] = [
                 torch.empty(*x.shape[:-2], self.capacity, x.shape[-1], dtype=x.dtype, device=x.device) for x in new
@@ -49,6 +48,11 @@ class Cache:
         for buffer, x in zip(self._buffers[layer], new, strict=True):
             buffer[..., start:end, :] = x
         return [buffer[..., :end, :] for buffer in self._buffers[layer]]
+
+    def visible(self, T: int, device: torch.device) -> Tensor:
+        """Returns what each of T new positions may look at, (T, length + T): all before it, and itself."""
+        positions = torch.arange(self.length + T, device=device)
+        return positions <= positions[self.length :, None]
 
     def member(self, network: nn.Module) -> "Cache":
         """Returns the cache that a member of an ensemble has for itself, of the same texts."""

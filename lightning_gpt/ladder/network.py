@@ -106,6 +106,12 @@ class Network(nn.Module):
         """Names of all its sizes, in the config's order."""
         return [f.name for f in dataclasses.fields(cls.config_class())]
 
+    @classmethod
+    def default_sizes(cls) -> dict[str, int | float | bool | None]:
+        """The sizes that need not be given, as plain values: what a younger option is in an older checkpoint."""
+        fields = dataclasses.fields(get_type_hints(cls)["config"])
+        return {f.name: f.default for f in fields if f.default is not MISSING}
+
     @property
     def sizes(self) -> dict[str, int | float | bool | None]:
         """The config as plain values; `type(net)(**net.sizes)` has the same shape, as a checkpoint needs it."""

@@ -37,13 +37,20 @@ class GPTAttention(CausalSelfAttention):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, cache: Cache | None) -> Tensor:
         """Queries, keys and values, (B, H, T, D) each, to (B, T, C)."""
-        first = cache is None or cache.length == 0
+        first, mask = True, None
         if cache is not None:
+            first, T = not cache.length, q.shape[-2]
             k, v = cache.extend(self, k, v)
+            if not first and T > 1:  # a single query, the newest character, may look at all
+                mask = cache.visible(T, q.device)
         dropout = self.dropout if self.training else 0.0
-        # after the first time there is a single query, the newest character, and it may look at all
-        y = F.scaled_dot_product_attention(q, k, v, dropout_p=dropout, is_causal=first)  # (B, H, T, D)
+        y = F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal=first)  # (B, H, T, D)
         return self.projection(y.transpose(1, 2).flatten(2))  # (B, T, C)
+
+
+def tanh_gelu(x: Tensor) -> Tensor:
+    """x (...) to x / 2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), elementwise: nearly GELU, and GPT-2's."""
+    return F.gelu(x, approximate="tanh")
 
 
 class MLP(nn.Module):
@@ -91,6 +98,7 @@ class GPTConfig(NetworkConfig):
         n_embd: channels C.
         dropout: share of activations dropped in training, 0 for none.
         bias: biases in linear layers and norms; GPT-2 has them, nanoGPT trains without.
+        tanh_gelu: GELU by its tanh approximation, for weights that were trained with it, as OpenAI's; False: exact.
     """
 
     n_layer: int = whole(4)
@@ -98,6 +106,12 @@ class GPTConfig(NetworkConfig):
     n_embd: int = whole(128)
     dropout: float = share(0.0)
     bias: bool = False
+    tanh_gelu: bool = False
+
+    @property
+    def activation(self) -> Callable[[Tensor], Tensor]:
+        """The function between the two layers of an MLP."""
+        return tanh_gelu if self.tanh_gelu else F.gelu
 
 
 class GPT(CachedNetwork):
@@ -113,7 +127,13 @@ class GPT(CachedNetwork):
         self.position_embedding = nn.Embedding(block_size, C)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(
-            GPTBlock(GPTAttention(C, config.n_head, bias, dropout), MLP(C, bias), nn.Dropout(dropout), C, bias)
+            GPTBlock(
+                GPTAttention(C, config.n_head, bias, dropout),
+                MLP(C, bias, config.activation),
+                nn.Dropout(dropout),
+                C,
+                bias,
+            )
             for _ in range(config.n_layer)
         )
         self.norm = nn.LayerNorm(C, bias=bias)

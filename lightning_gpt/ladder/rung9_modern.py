@@ -19,6 +19,7 @@ two cores of an Intel Xeon with AMX. Three seeds of the recipe itself lie betwee
 than 0.013 may be chance: only rotary positions are sure to be worth something in two minutes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -130,6 +131,11 @@ class ModernConfig(GPTConfig):
         if self.softcap is not None and self.softcap <= 0.0:
             raise ValueError(f"softcap must be above 0, or null for none, not {self.softcap}")
 
+    @property
+    def activation(self) -> Callable[[Tensor], Tensor]:
+        """The function between the two layers of an MLP."""
+        return squared_relu if self.squared_relu else super().activation
+
 
 class ModernAttention(GPTAttention):
     """Rung 8's attention with queries and keys turned by position, normalised, or both: x (B, T, C) to (B, T, C)."""
@@ -165,13 +171,12 @@ class ModernGPT(CachedNetwork):
         super().__init__(config)
         C, bias = config.n_embd, config.bias
         dropout = VariationalDropout if config.variational_dropout else nn.Dropout
-        activation = squared_relu if config.squared_relu else F.gelu
         self.token_embedding = nn.Embedding(vocab_size, C)
         self.position_embedding = None if config.rotary else nn.Embedding(block_size, C)
         self.convolution = ShortConvolution(C, config.conv_width) if config.conv_width else None
         self.dropout = dropout(config.dropout)
         self.blocks = nn.ModuleList(
-            GPTBlock(ModernAttention(config), MLP(C, bias, activation), dropout(config.dropout), C, bias)
+            GPTBlock(ModernAttention(config), MLP(C, bias, config.activation), dropout(config.dropout), C, bias)
             for _ in range(config.n_layer)
         )
         self.norm = nn.LayerNorm(C, bias=bias)

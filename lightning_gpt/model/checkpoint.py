@@ -11,6 +11,7 @@ from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 from lightning_gpt.ladder import Network
 from lightning_gpt.ladder.aliases import modernised_key
+from lightning_gpt.terminal import visible
 
 WEIGHTS = "net."  # the network's name in the LightningModule
 
@@ -27,8 +28,21 @@ def must_hold(checkpoint: Mapping[str, Any], network: Network, path: str | Path)
         name: weight.shape if is_dense(weight) else None for name, weight in weights.items()
     }:
         raise UserError(f"{path} is damaged: its weights do not fit the network it names")
-    if not all(torch.isfinite(weight).all() for weight in weights.values()):
-        raise UserError(f"{path} holds weights that are NaN or infinite: take an earlier checkpoint")
+    must_be_finite(weights, path)
+
+
+def must_be_finite(weights: Mapping[str, torch.Tensor], path: str | Path) -> None:
+    """Checks weights, by their names, that came from `path`.
+
+    Raises:
+        UserError: some are NaN or infinite.
+    """
+    wrong = [name for name, weight in weights.items() if not torch.isfinite(weight).all()]
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise UserError(
+            f"{path} holds weights that are NaN or infinite, in {visible(wrong[0])}{more}: take an earlier checkpoint"
+        )
 
 
 def is_dense(value: Any) -> bool:

@@ -14,6 +14,7 @@ from lightning_gpt.errors import UserError
 from lightning_gpt.ladder import NETWORKS, Network
 from lightning_gpt.ladder.aliases import modernised
 from lightning_gpt.ladder.count import count_parameters
+from lightning_gpt.text import Tokens
 from lightning_gpt.tokens import Tokenizer, of_plain
 
 KEY = "lightning_gpt"  # the record's key in the checkpoint
@@ -55,6 +56,15 @@ class CorpusRecord:
     endings: str = ".txt"
     begin: str | None = None
     answer_after: str | None = None
+
+    @classmethod
+    def of(cls, tokens: Tokens, source: str, endings: str = ".txt") -> "CorpusRecord":
+        """Describes a prepared text that `source` named, of files with these endings."""
+        length, split = tokens.length, tokens.split
+        return cls(
+            tokens.corpus, source, tokens.sha256, length.characters, length.bytes, length.tokens, split.fraction,
+            split.by, tokens.encoding, endings, tokens.begin, tokens.answer_after,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -136,7 +146,7 @@ class Record:
             raise ValueError("its provenance is no list")
         return cls(
             network,
-            sizes,
+            {**BY_NAME[network].default_sizes(), **sizes},
             of_plain(plain["tokenizer"]),
             None if corpus is None else checked(CorpusRecord, {**YOUNGER, **corpus}, OF_A_CORPUS),
             tuple(checked(Origin, origin, OF_AN_ORIGIN) for origin in provenance),

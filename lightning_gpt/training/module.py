@@ -159,21 +159,8 @@ class LanguageModel(LightningModule):
 
     def record_of(self, net: Network, data: CharDataModule, steps: int = 0) -> Record:
         """Makes the record of a network after `steps` of this run, with the text that it is trained on."""
-        tokens, length = data.tokens, data.tokens.length
-        corpus = CorpusRecord(
-            tokens.corpus,
-            data.source,
-            tokens.sha256,
-            length.characters,
-            length.bytes,
-            length.tokens,
-            data.train_fraction,
-            data.split,
-            data.encoding,
-            data.endings,
-            tokens.begin,
-            tokens.answer_after,
-        )
+        tokens = data.tokens
+        corpus = CorpusRecord.of(tokens, data.source, data.endings)
         how = "fine-tuned" if self.provenance else "trained"
         here = Origin(how, tokens.corpus, tokens.sha256, steps - self._earlier_steps)
         return Record(type(net).__name__, net.sizes, tokens.tokenizer, corpus, (*self.provenance, here))

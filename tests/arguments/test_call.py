@@ -73,3 +73,20 @@ def test_help_is_the_docstring(capsys):
         call("do", command, ["--help"])
     out = capsys.readouterr().out
     assert "Do something." in out and "How many. (default: 3)" in out and "usage: lightning-gpt do" in out
+
+
+def by_name(a: str, *, to: str, number: int = 3):
+    """Do something to something.
+
+    Args:
+        a: The first.
+        to: Where.
+        number: How many.
+    """
+    return a, to, number
+
+
+def test_what_python_takes_by_name_only_must_be_given_by_name():
+    assert call("do", by_name, ["A", "--to", "--x"]) == ("A", "--x", 3)
+    with pytest.raises(UserError, match="the following arguments are required: --to"):
+        call("do", by_name, ["A"])

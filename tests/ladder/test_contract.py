@@ -58,7 +58,7 @@ def test_gradients_reach_every_parameter(network):
 OTHERS = {  # than the default, for every size that has one
     "n_layer": 2, "n_head": 2, "n_embd": 24, "n_member": 2, "dropout": 0.3, "bias": True, "rotary": False,
     "qk_norm": False, "variational_dropout": False, "squared_relu": False, "zero_init": False, "embedding_norm": False,
-    "tie_weights": True, "conv_width": 3, "softcap": 0.5,
+    "tie_weights": True, "conv_width": 3, "softcap": 0.5, "tanh_gelu": True,
 }  # fmt: skip
 defaults = {n: {f.name: f.default for f in fields(get_type_hints(n)["config"])[2:]} for n in NETWORKS}
 each_size = pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lightning_gpt import UserError
-from lightning_gpt.ladder import GPT, Ensemble, ModernGPT
+from lightning_gpt.ladder import GPT, Cache, Ensemble, ModernGPT
 from lightning_gpt.model import Sampling, TrainedGPT, decode, load
 from lightning_gpt.model.trained import StopFilter
 from lightning_gpt.tokens import Characters
@@ -192,3 +192,11 @@ def test_loss_is_the_slow_windows_mean(gpt):
     assert gpt.loss(text) == pytest.approx(total / (len(text) - 1), abs=1e-6)
     with pytest.raises(UserError, match="two characters"):
         gpt.loss("a")
+
+
+def test_a_cache_takes_characters_in_any_number(gpt):
+    ids = gpt.tokenizer.encode("abcdefgh")[None]
+    cache = Cache(8)
+    with torch.no_grad():
+        parts = [gpt.network(part, cache) for part in ids.split([2, 1, 4, 1], dim=1)]
+        torch.testing.assert_close(torch.cat(parts, dim=1), gpt.network(ids))

@@ -144,3 +144,9 @@ def test_sizes_that_the_weights_do_not_have_are_found_before_memory_is():
         replace(RECORD, tokenizer=Characters("abcd")).blueprint(1, 9)
     with pytest.raises(ValueError, match="can't be true"):
         replace(RECORD, network="GPT", sizes={**RECORD.sizes, "n_layer": 10**12}).blueprint(27, 10**6)
+
+
+def test_a_size_that_a_checkpoint_does_not_know_yet_is_the_default(trained):
+    contents = torch.load(trained.best, weights_only=True)
+    del contents[KEY]["sizes"]["tanh_gelu"]
+    assert Record.of(contents, "it").sizes["tanh_gelu"] is False
