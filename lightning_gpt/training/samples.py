@@ -50,9 +50,10 @@ class SampleText(Callback):
         self.sampling = Sampling(max_new_tokens, temperature, top_k, top_p, seed)
         if len(self.prompts) > MOST_PROMPTS:
             raise UserError(f"sample.prompts may be {MOST_PROMPTS}, not {len(self.prompts)}: each is written anew")
-        if len(self.prompts) * max_new_tokens > MOST_TOKENS:
+        texts = max(1, len(self.prompts))  # without one a text begins as the corpus does
+        if texts * max_new_tokens > MOST_TOKENS:
             raise UserError(
-                f"sample.max_new_tokens {max_new_tokens} for {len(self.prompts)} prompts are more than the "
+                f"sample.max_new_tokens {max_new_tokens} for {texts} prompt{'s' if texts > 1 else ''} are more than the "
                 f"{MOST_TOKENS:,} tokens that a validation may write"
             )
         if preview < 0:
