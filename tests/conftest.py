@@ -29,6 +29,7 @@ from budget import Budget
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_gpt.cli import main
+from lightning_gpt.model.decoding import Reader
 
 ROOT = Path(__file__).parent.parent
 
@@ -218,3 +219,12 @@ def node():
     if found is None:
         pytest.skip("no node on this machine, nor playwright, which brings one: the page's scripts were not run")
     return found
+
+
+def drawn_by_multinomial(network, ids, count, temperature=1.0, generator=None, cached=True):
+    """Continues ids (B, T) as the lecture and version 0.1 draw, which is not `next_token`'s way: (B, count)."""
+    reader, drawn = Reader(network, ids, cached), []
+    for _ in range(count):
+        drawn.append(torch.multinomial((reader.logits() / temperature).softmax(dim=-1), 1, generator=generator))
+        reader.append(drawn[-1])
+    return torch.cat(drawn, dim=1)

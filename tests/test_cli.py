@@ -235,6 +235,8 @@ STARTS = {
     "data": (["--corpus=text.txt"], "characters"),
     "report": (["--out={tmp}/report.html"], "the report is"),
     "page": (["--out={tmp}/page.html"], "the page is"),
+    "export": (["{tmp}/out", "--to=nanogpt"], "out"),
+    "import": (["--help"], "usage"),
     "doctor": (["--config=runs/gpt/version_0/config.yaml"], "machine"),
     "compare": (["best", "last"], "B - A"),
     "bench": (["--help"], "usage"),  # what they do is in processes of their own anyway

@@ -63,6 +63,7 @@ def test_nanogpts_recipe_to_the_letter(tmp_path, monkeypatch):
     net = cli.model.make_network(65, cli.datamodule.block_size)
     assert net.sizes == {
         "vocab_size": 65, "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128, "dropout": 0.0, "bias": False,
+        "tanh_gelu": False,
     }  # fmt: skip
     recipe = cli.model.optimizer_recipe
     assert (recipe.lr, tuple(recipe.betas), recipe.weight_decay) == (1e-3, (0.9, 0.99), 0.1)

@@ -81,7 +81,7 @@ def must_be_known(capsys, command, options):
     names = [word.partition("=")[0] for word in options if word.startswith("--")]
     own = {name for name in names if re.search(rf"{re.escape(name)}\b(?![.\w])", text)}
     if command == "fit":
-        own &= {"--ckpt_path"}  # which needs a run; the others are parsed, values and all
+        own &= {"--ckpt_path", "--init_from"}  # which need a run; the others are parsed, values and all
     if command in SIMPLE:
         assert set(names) == own, f"{command} has no {set(names) - own}"
         return

@@ -57,6 +57,9 @@ BESIDE = {
     "doctor": ["--data.corpus=text.txt", *ONE_STEP],
     "compare": ["best", "last"],
     "bench": ["--rounds=1"],
+    "page": ["--out=page.html"],
+    "export": ["out", "--to=nanogpt"],
+    "import": ["out", "--to=runs/back"],
 }
 
 

@@ -111,11 +111,11 @@ def examine_text(tokens: Tokens) -> dict[str, Any]:
     counts = known + held_out
     rare = np.flatnonzero((counts > 0) & (counts < RARE))
     ascii_only = all(tokenizer.token_bytes(token).isascii() for token in np.flatnonzero(counts).tolist())
-    encoding = "UTF-8" if tokens.is_text else "no text"
+    encoding = (tokens.encoding or "UTF-8").upper() if tokens.is_text else "no text"
     found: dict[str, Any] = {
         "corpus": tokens.corpus,
         "sha256": tokens.sha256,
-        "encoding": "UTF-8, ASCII only" if ascii_only else encoding,
+        "encoding": f"{encoding}, ASCII only" if ascii_only and tokens.is_text else encoding,
         "remarks": list(tokens.remarks),
         "warnings": list(tokens.warnings),
         "characters": length.characters,

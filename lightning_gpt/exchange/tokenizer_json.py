@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from lightning_gpt.errors import UserError
-from lightning_gpt.tokens import Characters, Tokenizer
+from lightning_gpt.tokens import BPE, Bytes, Characters, Tokenizer
+from lightning_gpt.tokens.bpe import ALPHABET
 
 FILE = "tokenizer.json"
 LARGEST = 50_000_000  # bytes
@@ -29,8 +30,12 @@ def described(tokenizer: Tokenizer) -> dict[str, Any]:
     Raises:
         UserError: this kind can't be described so.
     """
+    if isinstance(tokenizer, Bytes):
+        tokenizer = BPE(ALPHABET, [])  # nothing is merged
+    if isinstance(tokenizer, BPE):
+        return json.loads(tokenizer.as_json())
     if not isinstance(tokenizer, Characters):
-        raise UserError(f"tokenizer.json of {tokenizer.kind} can't be written yet: export a network of characters")
+        raise UserError(f"tokenizer.json can't hold {tokenizer.kind}: export a network of characters, bytes or BPE")
     vocabulary = {character: i for i, character in enumerate(tokenizer.characters)}
     return {
         "version": "1.0",
@@ -53,6 +58,8 @@ def read(path: Path) -> Tokenizer:
     """
     plain = read_json(path)
     model = plain["model"] if isinstance(plain.get("model"), dict) else {}
+    if "merges" in model:
+        return BPE.read(path)
     vocabulary: Any = model.get("vocab")
     # all the rest as we write it: whatever else a description may say would change the ids
     if {**plain, "model": {**model, "vocab": None}} != {
@@ -60,7 +67,9 @@ def read(path: Path) -> Tokenizer:
         "model": {**WORD_LEVEL, "vocab": None},
     }:
         kind = str(model.get("type"))[:40]
-        raise UserError(f"{path} is of a kind that can't be imported ({kind}): characters can, as they are exported")
+        raise UserError(
+            f"{path} is of a kind that can't be imported ({kind}): byte-level BPE can, and characters as exported"
+        )
     try:
         ordered = sorted(vocabulary, key=vocabulary.get)
         if [vocabulary[character] for character in ordered] != list(range(len(ordered))):

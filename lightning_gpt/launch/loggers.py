@@ -3,7 +3,6 @@
 A run always has its own, TensorBoard's files in its folder: they are its curves, which reports read.
 """
 
-import inspect
 import json
 from collections.abc import Iterator
 from contextlib import suppress
@@ -21,6 +20,7 @@ FILE = "loggers.json"  # in the run's folder: by which name each logger's own se
 PACKAGES = {"WandbLogger": "wandb", "MLFlowLogger": "mlflow", "CometLogger": "comet_ml", "NeptuneLogger": "neptune"}
 NAME_IN_SERVICE = {"WandbLogger": "id", "MLFlowLogger": "run_id"}  # the option that goes on with a run there
 IN_THE_RUN = ""  # a folder that was not chosen
+DEFAULTS = None, ".", "./mlruns"  # what Lightning's loggers take for a folder then
 LONGEST = 10_000  # bytes of FILE
 
 
@@ -67,7 +67,7 @@ def make(specs: list[Namespace], folder: Path, writes: bool) -> list[Logger]:
     for spec in specs:
         spec, name = spec.clone(), _name(spec)
         options = spec.init_args
-        if "save_dir" in options and options.save_dir in (IN_THE_RUN, _default(spec, "save_dir")):
+        if "save_dir" in options and options.save_dir in (IN_THE_RUN, *DEFAULTS):
             options.save_dir = str(folder)
         option = NAME_IN_SERVICE.get(name)
         if option is not None and name in known and options.get(option) is None:
@@ -86,12 +86,6 @@ def make(specs: list[Namespace], folder: Path, writes: bool) -> list[Logger]:
 
 def _name(spec: Any) -> str:
     return str(spec.get("class_path", "")).rpartition(".")[2]
-
-
-def _default(spec: Namespace, option: str) -> Any:
-    module, _, name = spec.class_path.rpartition(".")
-    cls = getattr(__import__(module, fromlist=[name]), name)
-    return inspect.signature(cls).parameters[option].default
 
 
 def _read(path: Path) -> dict[str, str]:

@@ -28,7 +28,7 @@ def must_hold(checkpoint: Mapping[str, Any], network: Network, path: str | Path)
         name: weight.shape if is_dense(weight) else None for name, weight in weights.items()
     }:
         raise UserError(f"{path} is damaged: its weights do not fit the network it names")
-    must_be_finite(weights, path)
+    must_be_finite({name.removeprefix(WEIGHTS): weight for name, weight in weights.items()}, path)
 
 
 def must_be_finite(weights: Mapping[str, torch.Tensor], path: str | Path) -> None:

@@ -315,11 +315,22 @@ def _must_be_byte_level(plain: dict[str, Any], model: dict[str, Any]) -> None:
         raise ValueError("it does not split texts into words (use_regex false)")
     for part in ("post_processor", "decoder"):
         chosen = plain.get(part)
-        if chosen is not None and (not isinstance(chosen, dict) or chosen.get("type") != "ByteLevel"):
+        if chosen is not None and not _adds_nothing(chosen):
             raise ValueError(f"its {part} {_named(chosen)} adds to texts")
     for option in ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"):
         if model.get(option):
             raise ValueError(f"its {option} is not null")
+
+
+def _adds_nothing(part: Any) -> bool:
+    """Returns whether a part of a tokenizer.json leaves a text as it is; transformers writes an empty template."""
+    if not isinstance(part, dict):
+        return False
+    return part.get("type") == "ByteLevel" or (
+        part.get("type") == "TemplateProcessing"
+        and part.get("special_tokens") == {}
+        and part.get("single") == [{"Sequence": {"id": "A", "type_id": 0}}]
+    )
 
 
 def _added(tokens: Any, places: dict[str, Any]) -> list[str]:

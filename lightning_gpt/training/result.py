@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from lightning_gpt.model.record import checked, is_count
+from lightning_gpt.model.record import checked, is_count, or_none
 from lightning_gpt.runs.curves import read_events
 from lightning_gpt.runs.result import Result, Validation
 from lightning_gpt.training.board import PLACES
@@ -21,6 +21,7 @@ OF_A_VALIDATION = {
     "bits_per_char": is_loss,
     "bits_per_byte": is_loss,
     "seconds": is_seconds,
+    "exact": or_none(lambda share: type(share) is float and 0 <= share <= 1),
 }
 
 
@@ -37,7 +38,7 @@ class ResultFile(Callback):
 
     STATE: ClassVar = {
         "validations": lambda saved: (
-            isinstance(saved, list) and all(checked(Validation, v, OF_A_VALIDATION) for v in saved)
+            isinstance(saved, list) and all(checked(Validation, {"exact": None, **v}, OF_A_VALIDATION) for v in saved)
         )
     }
 
@@ -54,7 +55,9 @@ class ResultFile(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """See `state_dict`."""
-        self.validations = tuple(checked(Validation, values, OF_A_VALIDATION) for values in state_dict["validations"])
+        self.validations = tuple(
+            checked(Validation, {"exact": None, **values}, OF_A_VALIDATION) for values in state_dict["validations"]
+        )
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the card."""

@@ -53,8 +53,8 @@ class SampleText(Callback):
         texts = max(1, len(self.prompts))  # without one a text begins as the corpus does
         if texts * max_new_tokens > MOST_TOKENS:
             raise UserError(
-                f"sample.max_new_tokens {max_new_tokens} for {texts} prompt{'s' if texts > 1 else ''} are more than the "
-                f"{MOST_TOKENS:,} tokens that a validation may write"
+                f"sample.max_new_tokens {max_new_tokens} for each of {texts} texts are more than the {MOST_TOKENS:,} "
+                "tokens that a validation may write"
             )
         if preview < 0:
             raise UserError(f"sample.preview must be at least 0, not {preview}")

@@ -6,6 +6,7 @@ from networks import BY_NAME, CHARACTERS, EXTRA, IDS, trained_gpt
 
 from lightning_gpt import UserError
 from lightning_gpt.exchange import export, read
+from lightning_gpt.tokens import BPE, Bytes
 
 transformers = pytest.importorskip("transformers", reason=EXTRA)
 
@@ -86,6 +87,32 @@ def test_the_tokenizer_gives_the_same_ids_and_the_text_back(tmp_path):
     ids = tokenizer(TEXT).input_ids
     assert ids == CHARACTERS.encode(TEXT).tolist()
     assert tokenizer.decode(ids) == TEXT and len(tokenizer) == len(CHARACTERS)
+
+
+BYTE_LEVEL = [Bytes(), BPE.learn(lambda: iter([TEXT * 9]), 270)]
+
+
+@pytest.mark.parametrize("tokens", BYTE_LEVEL, ids=lambda tokens: tokens.kind)
+def test_bytes_and_bpe_go_out_with_their_ids_and_their_text(tokens, tmp_path):
+    gpt = trained_gpt("GPT", tokens, 64)
+    model, tokenizer = exported(gpt, tmp_path)
+    ids = tokens.encode(TEXT)
+    assert tokenizer(TEXT).input_ids == ids.tolist() and tokenizer.decode(ids.tolist()) == TEXT
+    assert torch.equal(model(ids[None]).logits, gpt.network(ids[None]))
+
+
+def test_a_gpt2_with_bpe_of_others_comes_in(tmp_path):
+    bpe = BYTE_LEVEL[1]
+    torch.manual_seed(0)
+    sizes = {"vocab_size": len(bpe), "n_positions": 16, "n_embd": 16, "n_layer": 2, "n_head": 2}
+    theirs = transformers.GPT2LMHeadModel(transformers.GPT2Config(**sizes)).eval()
+    theirs.save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").write_text(bpe.as_json())
+    transformers.PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json")).save_pretrained(tmp_path)
+    gpt = read(tmp_path)
+    ids = bpe.encode("ab h")[None]
+    torch.testing.assert_close(gpt.network(ids), theirs(ids).logits)
+    assert gpt.tokenizer == bpe and gpt.generate("ab", 5, temperature=0)
 
 
 def test_an_unknown_character_is_refused(tmp_path):

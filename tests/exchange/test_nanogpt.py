@@ -108,7 +108,7 @@ def test_a_text_of_other_characters_is_refused_for_it(shell, capsys, monkeypatch
     their_run(shell.folder)
     (shell.folder / "other.txt").write_text("xyz" * 40)
     assert main(["import", "ckpt.pt", "--to=runs/theirs", "--corpus=other.txt"]) == 2
-    assert "other.txt is not the text of this network" in capsys.readouterr().err
+    assert "characters that are not among the" in capsys.readouterr().err
     assert not (shell.folder / "runs").exists()
 
 

@@ -138,7 +138,7 @@ Own.__name__ = "GPT"
         ({"options": {"print_config": ""}}, "print_config is for the command line"),
         ({"lr": float("nan")}, "model.optimizer.lr must be a number of at least 0, not nan"),
         ({"lr": float("inf")}, "model.optimizer.lr must be a number of at least 0, not inf"),
-        ({"logger": False}, "a run without TensorBoard's logger has no folder"),
+        ({"logger": False}, "a run without a logger has no folder"),
     ],
 )
 def test_what_nobody_could_type_is_refused_before_a_step(here, keywords, says):

@@ -36,7 +36,7 @@ def test_a_list_in_another_encoding_split_between_files_through_all_commands(boo
     assert yaml.safe_load((folder / "config.yaml").read_text())["data"]["corpus"] == ["a,b.txt", "books/*"]
     record = lightning_gpt.load(folder / "checkpoints/best.ckpt").record.corpus
     read = (record.source, record.split, record.encoding, record.endings)
-    assert read == ("a,b.txt,books/*", "files", "windows-1252", ".txt")
+    assert read == ("a,b.txt,books/*", "files", "cp1252", ".txt")
     moved = books.folder / "moved.ckpt"  # has its record alone
     moved.write_bytes((folder / "checkpoints/best.ckpt").read_bytes())
     for path in (folder / "checkpoints/best.ckpt", moved):

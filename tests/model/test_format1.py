@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import drawn_by_multinomial
 
 import lightning_gpt
 from lightning_gpt.cli import main
 from lightning_gpt.model import CorpusRecord, Origin
-from lightning_gpt.model.decoding import Reader
 
 FILES = Path(__file__).parent.parent / "data" / "format1"
 LAST = "runs/old/version_0/checkpoints/last.ckpt"
@@ -57,13 +57,9 @@ def test_its_record_says_what_format_1_knew(run):
 def test_it_writes_what_it_wrote(run):
     """Drawn as 0.1 drew: 0.2 draws otherwise from the same probabilities, see `next_token`."""
     gpt = lightning_gpt.load(LAST)
-    generator, reader = torch.Generator().manual_seed(7), Reader(gpt.network, gpt.tokenizer.encode("Shall")[None])
-    text = ""
-    for _ in range(60):
-        drawn = torch.multinomial((reader.logits() / 0.8).softmax(dim=-1), 1, generator=generator)
-        reader.append(drawn)
-        text += gpt.tokenizer.decode(drawn[0])
-    assert text == WRITTEN
+    prompt, generator = gpt.tokenizer.encode("Shall")[None], torch.Generator().manual_seed(7)
+    drawn = drawn_by_multinomial(gpt.network, prompt, 60, 0.8, generator)
+    assert gpt.tokenizer.decode(drawn[0]) == WRITTEN
     assert gpt.loss(held_out()) == pytest.approx(LOSS, abs=1e-5)
 
 

@@ -35,6 +35,7 @@ def trained(network, **sizes):
 CASES = {
     **{network.__name__: trained(network) for network in NETWORKS},
     "GPT with biases": trained(GPT, bias=True),
+    "GPT with GELU by tanh": trained(GPT, tanh_gelu=True),
     **{f"ModernGPT, {name} {value}": trained(ModernGPT, **{name: value}) for name, value in OPTIONS.items()},
     "ModernGPT, all options turned": trained(ModernGPT, **OPTIONS),
     "ModernGPT, one head": trained(ModernGPT, n_head=1),

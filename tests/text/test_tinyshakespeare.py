@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from conftest import drawn_by_multinomial
 from torch.nn import functional as F
 
 from lightning_gpt import UserError
 from lightning_gpt.ladder import Bigram
-from lightning_gpt.model.decoding import Reader
 from lightning_gpt.text import IGNORE, HeldOutBlocks, TrainingBlocks, find_corpus, prepare
 from lightning_gpt.text.baselines import bigram_loss
 
@@ -62,11 +62,7 @@ def test_the_lectures_hundred_steps_and_its_text(tokens):
         return blocks[:, :-1], blocks[:, 1:]
 
     def text(count):
-        reader, written = Reader(net, torch.zeros(1, 1, dtype=torch.long)), []
-        for _ in range(count):  # drawn as the lecture draws
-            written.append(torch.multinomial(reader.logits().softmax(dim=-1), num_samples=1))
-            reader.append(written[-1])
-        return tokens.tokenizer.decode(torch.cat(written).flatten())
+        return tokens.tokenizer.decode(drawn_by_multinomial(net, torch.zeros(1, 1, dtype=torch.long), count)[0])
 
     torch.manual_seed(1337)
     net = Bigram(65, 8)

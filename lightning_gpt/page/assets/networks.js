@@ -6,7 +6,7 @@
  */
 
 import { attend, newCache } from "./attention.js";
-import { add, gelu, layerNorm, linear, logSumExp, relu, rmsNorm, squaredRelu } from "./tensor.js";
+import { add, gelu, layerNorm, linear, logSumExp, relu, rmsNorm, squaredRelu, tanhGelu } from "./tensor.js";
 
 /** @import { Attention, Cache } from "./attention.js" */
 /** @import { Linear, Norm } from "./tensor.js" */
@@ -421,7 +421,7 @@ function ModernGPT(sizes, layers) {
       {
         fc: block.linear("mlp.fc"),
         projection: block.linear("mlp.projection"),
-        activation: sizes.squared_relu ? squaredRelu : gelu,
+        activation: sizes.squared_relu ? squaredRelu : sizes.tanh_gelu ? tanhGelu : gelu,
       },
       [block.norm("norm1"), block.norm("norm2")],
     );

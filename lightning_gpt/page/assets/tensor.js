@@ -296,6 +296,19 @@ export function gelu(x) {
 }
 
 /**
+ * GELU by its tanh approximation, in place.
+ *
+ * @param {Float32Array} x
+ */
+export function tanhGelu(x) {
+  for (let i = 0; i < x.length; i++) {
+    const u = x[i];
+    x[i] = 0.5 * u * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (u + 0.044715 * u * u * u)));
+  }
+  return x;
+}
+
+/**
  * The error function, to 1.5e-7: Abramowitz and Stegun 1964, 7.1.26.
  *
  * @param {number} x
