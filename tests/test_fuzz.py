@@ -26,7 +26,7 @@ READERS = {  # of each kind of file: where it lies, and commands that read it
     "result": (f"{RUN}/result.json", [["report"], ON]),
     "events": (f"{RUN}/events*", [["report"]]),
     "ids": ("data/prepared/*.ids", [["validate"], ["data", "--corpus=text.txt"], ["report"]]),
-    "card": ("data/prepared/*.characters.v2.json", [["validate"], ["data", "--corpus=text.txt"], ON]),
+    "card": ("data/prepared/*.characters.v*.json", [["validate"], ["data", "--corpus=text.txt"], ON]),
     "baselines": ("data/prepared/*.baselines.*", [["report"], ON]),
 }
 
