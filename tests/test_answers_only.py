@@ -120,6 +120,7 @@ def test_it_goes_on_bit_for_bit(answering):
     assert whole.keys() == broken.keys() and [name for name in whole if not same(whole[name], broken[name])] == []
 
 
+@pytest.mark.slow
 def test_two_processes_are_one_with_twice_the_batch(answering):
     """Answers differ in length, so the ranks' means are over different numbers of targets."""
     short = ["--trainer.max_steps=8", "--trainer.val_check_interval=8", "--model.optimizer.lr=0.001"]

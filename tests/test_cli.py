@@ -188,7 +188,11 @@ def test_ctrl_c_saves_and_the_run_goes_on_exactly(shell):
     assert whole == broken and len(whole) == 4
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "a closed terminal's SIGHUP"])
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGHUP],
+    ids=["SIGTERM", "a closed terminal's SIGHUP"],
+)
 def test_other_signals_save_too(shell, number):
     stopped(shell, number, ["--data.corpus=text.txt", *TINY, "--trainer.max_steps=30"])
 
@@ -244,7 +248,12 @@ STARTS = {
 }
 
 
-@pytest.mark.parametrize("command", STARTS)
+AT_ONCE = ("validate", "generate", "page", "bench")  # the others' starts are alike: make test-slow
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(name, marks=() if name in AT_ONCE else pytest.mark.slow) for name in STARTS]
+)
 def test_each_command_is_a_program(trained, tmp_path, command):
     """Typed into a real shell, with nothing imported that another command has needed."""
     args, says = STARTS[command]

@@ -92,7 +92,7 @@ def command_line(command, option, value):
 
 
 ALL = [(command, option, kind) for command in COMMANDS for option in options_of(command) for kind in KINDS]
-STRIDE = dict.fromkeys(BESIDE, 23) | dict.fromkeys(("fit", "validate", "test", "predict"), 101)  # primes
+STRIDE = dict.fromkeys(BESIDE, 47) | dict.fromkeys(("fit", "validate", "test", "predict"), 211)  # primes
 
 
 @pytest.fixture(scope="module")

@@ -124,7 +124,7 @@ def test_what_only_prints_says_that_its_output_is_lost(gone, trained, monkeypatc
 
 def test_these_save_what_they_do():
     assert {name for name, command in COMMANDS.items() if command.saves} == {
-        "fit", "data", "ladder", "report", "bench",
+        "fit", "data", "ladder", "report", "page", "export", "import", "bench",
     }  # fmt: skip
 
 

@@ -62,8 +62,10 @@ class ResultFile(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the card."""
         assert isinstance(pl_module, LanguageModel)
-        if trainer.is_global_zero and trainer.global_step and not self.validations and trainer.loggers:
-            self.validations = self._logged(trainer, pl_module)
+        if trainer.global_step and not self.validations and trainer.loggers:
+            folder = Path(trainer.log_dir or "")  # read on all ranks, as below
+            if trainer.is_global_zero:
+                self.validations = self._logged(folder, trainer, pl_module)
         self._card = card(trainer, pl_module) + provenance(self.command, self.version)
         self._write(trainer, pl_module)
 
@@ -84,13 +86,13 @@ class ResultFile(Callback):
         """Marks the run as finished; its last checkpoint is saved by now."""
         self._write(trainer, pl_module, finished=True)
 
-    def _logged(self, trainer: Trainer, module: LanguageModel) -> tuple[Validation, ...]:
+    def _logged(self, folder: Path, trainer: Trainer, module: LanguageModel) -> tuple[Validation, ...]:
         """Takes the validations of a run of version 0.1 from its curve: its checkpoints have none.
 
         Their seconds are known for the checkpoint only, and are shared out evenly among the steps.
         """
         held_out, done = module.data.tokens.held_out, trainer.global_step
-        curve = read_events(Path(trainer.log_dir or "")).get(PLACES["val/loss"], [])
+        curve = read_events(folder).get(PLACES["val/loss"], [])
         return tuple(
             Validation(
                 step,

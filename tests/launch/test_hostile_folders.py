@@ -159,7 +159,9 @@ def runs_nothing(tmp_path, sent, monkeypatch, name, commands):
         shutil.rmtree(shell.folder / "sent")
 
 
-@pytest.mark.parametrize("name", EACH_KIND)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if i % 5 == 0 else pytest.mark.slow) for i, name in enumerate(EACH_KIND)]
+)
 def test_nothing_of_it_is_run_by_any_command(tmp_path, sent, monkeypatch, name):
     runs_nothing(tmp_path, sent, monkeypatch, name, COMMANDS)
 
@@ -269,7 +271,9 @@ NO_FILES = {  # a pipe would wait for ever, a device never ends
 }
 
 
-@pytest.mark.parametrize("kind", NO_FILES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=() if i % 4 == 0 else pytest.mark.slow) for i, kind in enumerate(NO_FILES)]
+)
 def test_what_stands_in_a_files_place_is_refused_or_left_alone(tmp_path, sent, kind):
     for command in (["validate"], ["report", "--out=report.html"], ["generate", "--max_new_tokens=3"], COMMANDS[-1]):
         shell, run = sent(tmp_path / "here", None)
