@@ -97,6 +97,7 @@ def test_two_nodes_one_of_which_dies(shell):
     assert whole.keys() == broken.keys() and all(same(whole[name], broken[name]) for name in whole)
 
 
+@pytest.mark.slow
 def test_slurm_preemption_saves_and_requeues(shell):
     """SIGUSR1 at a whole step; the job started again goes on exactly."""
     (shell.folder / "bin").mkdir()
