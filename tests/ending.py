@@ -1,9 +1,12 @@
 """How a command ends: well, in a few lines, in time. For tests that try hundreds of them in this process."""
 
+import re
 import shutil
 import signal
 
 from conftest import Shell
+
+from lightning_gpt.errors import UserError
 
 SECONDS = 20  # of processor time that a command may take; by the clock far more: a test machine is busy
 LINES = 3  # that it may say on standard error
@@ -36,7 +39,8 @@ def wrong_end(shell, args):
     lines = done.stderr.strip().splitlines()
     if done.returncode not in (0, 2) or "Traceback" in done.stderr:
         return f"status {done.returncode}: {done.stderr[-200:]!r}"
-    if len(lines) > LINES:
+    several = re.match(r"lightning-gpt: (\d+) problems:", done.stderr)  # of which each has a line
+    if len(lines) > (min(int(several[1]), UserError.MOST) + 2 if several else LINES):
         return f"{len(lines)} lines: {lines[:4]}"
     return None
 
