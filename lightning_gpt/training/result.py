@@ -59,7 +59,7 @@ class ResultFile(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the card."""
         assert isinstance(pl_module, LanguageModel)
-        if trainer.is_global_zero and trainer.global_step and not self.validations and trainer.loggers:
+        if trainer.global_step and not self.validations and trainer.loggers:
             self.validations = self._logged(trainer, pl_module)
         self._card = card(trainer, pl_module) + provenance(self.command, self.version)
         self._write(trainer, pl_module)
@@ -86,7 +86,8 @@ class ResultFile(Callback):
         Their seconds are known for the checkpoint only, and are shared out evenly among the steps.
         """
         held_out, done = module.data.tokens.held_out, trainer.global_step
-        curve = read_events(Path(trainer.log_dir or "")).get(PLACES["val/loss"], [])
+        folder = Path(trainer.log_dir or "")  # read on all ranks, or the first one waits for the others
+        curve = read_events(folder).get(PLACES["val/loss"], [])
         return tuple(
             Validation(
                 step,
