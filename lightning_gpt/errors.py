@@ -10,13 +10,17 @@ from pathlib import Path
 class UserError(ValueError):
     """A user's mistake, reported in one line with its remedy. The command line exits with 2."""
 
+    MOST = 20  # problems that are told at once
+
     @classmethod
     def of(cls, problems: Sequence[str]) -> "UserError":
-        """Makes one error of several problems: a line each, so that all can be mended at once."""
+        """Makes one error of several problems: a line each, so that all can be mended at once; of many the first."""
         assert problems
         if len(problems) == 1:
             return cls(problems[0])
-        return cls("\n".join([f"{len(problems)} problems:", *(f"  {problem}" for problem in problems)]))
+        more = [f"  and {len(problems) - cls.MOST} more"] if len(problems) > cls.MOST else []
+        shown = [f"  {problem}" for problem in problems[: cls.MOST]]
+        return cls("\n".join([f"{len(problems)} problems:", *shown, *more]))
 
 
 class Interrupted(Exception):

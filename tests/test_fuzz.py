@@ -8,6 +8,7 @@ import shutil
 
 import pytest
 import torch
+import yaml
 from conftest import TEXT
 from ending import Place, wrong_end
 
@@ -74,8 +75,8 @@ def places(value, path=()):
         yield from places(child, (*path, key))
 
 
-def changed(contents, dice):
-    """A value of a checkpoint replaced by an absurd one, or left out."""
+def changed(contents, dice, absurd=ABSURD):
+    """A value replaced by an absurd one, or left out."""
     top = dice.choice(list(contents))  # else most would be weights
     path = dice.choice([(top,), *((top, *inner) for inner in places(contents[top]))])
     holder = contents
@@ -86,15 +87,15 @@ def changed(contents, dice):
     if dice.random() < 0.3:
         del holder[path[-1]]
     else:
-        holder[path[-1]] = dice.choice(ABSURD)
+        holder[path[-1]] = dice.choice(absurd)
     return path
 
 
 def case(number, place):
     """Damages a file; returns what was done, and the command that reads it."""
     dice = random.Random(number)
-    kind = dice.choice(["values", *READERS])
-    pattern, commands = READERS.get(kind, READERS["checkpoint"])
+    kind = dice.choice(["values", "options", *READERS])
+    pattern, commands = READERS.get(kind, READERS["config" if kind == "options" else "checkpoint"])
     path = next(place.folder.glob(pattern))
     command = dice.choice(commands)
     if kind == "values":
@@ -102,6 +103,12 @@ def case(number, place):
         done = changed(contents, dice)
         torch.save(contents, path)
         command = ON if dice.random() < 0.6 else command
+    elif kind == "options":
+        contents = yaml.safe_load(path.read_text())
+        done = changed(
+            contents, dice, [value for value in ABSURD if not isinstance(value, torch.Tensor | bytes | tuple)]
+        )
+        path.write_text(yaml.safe_dump(contents))
     else:
         data, way = bytearray(path.read_bytes()), dice.choice(WAYS)
         way(data, dice)

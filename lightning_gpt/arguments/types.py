@@ -1,6 +1,7 @@
 """Types of options: which values one takes, how it converts typed text, and its name in plain words."""
 
 import re
+import sys
 import types
 import typing
 from collections.abc import Iterable, Sequence
@@ -37,7 +38,8 @@ def takes(hint: Any, value: Any) -> Answer:
         return Answer.YES if isinstance(value, bool) else Answer.NO
     elif hint is int or hint is float:
         number = isinstance(value, int if hint is int else (int, float)) and not isinstance(value, bool)
-        return Answer.YES if number else Answer.NO
+        large = hint is float and isinstance(value, int) and abs(value) > sys.float_info.max
+        return Answer.YES if number and not large else Answer.NO
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, types.UnionType):
         return max((takes(alternative, value) for alternative in inner), key=lambda answer: answer.value)

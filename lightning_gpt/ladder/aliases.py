@@ -37,6 +37,8 @@ def modernised_config(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(network, str):
         network, _ = modernised(network, {})
     elif isinstance(network, Mapping) and isinstance(network.get("class_path"), str):
-        class_path, sizes = modernised(network["class_path"], network.get("init_args") or {})
-        network = {**network, "class_path": class_path, "init_args": sizes}
+        sizes = network.get("init_args") or {}
+        if isinstance(sizes, Mapping):  # else no network's, which is said where options are checked
+            class_path, sizes = modernised(network["class_path"], sizes)
+            network = {**network, "class_path": class_path, "init_args": sizes}
     return {**config, "model": {**model, "network": network}}

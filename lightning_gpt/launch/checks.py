@@ -3,8 +3,8 @@
 Types are checked before (see `options`); here are values. The rest is the machine's and Lightning's to say.
 """
 
-import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +13,7 @@ from lightning.pytorch.strategies import StrategyRegistry
 
 from lightning_gpt.errors import did_you_mean
 
+MOST = 2**53  # steps or batches: up to here a float counts them exactly
 ENDLESS = "blocks are drawn without end, so there are no epochs"
 
 # options that can have one meaning only: the values that mean it, and why there is no other
@@ -40,7 +41,7 @@ FIXED: dict[str, tuple[tuple[Any, ...], str]] = {
 
 def at_least(least: float, *also: Any) -> Callable[[Any], bool]:
     """Makes a predicate for finite numbers of at least so much, and some other values."""
-    return lambda value: value in also or (is_number(value) and math.isfinite(value) and value >= least)
+    return lambda value: value in also or (is_number(value) and least <= value <= sys.float_info.max)
 
 
 def is_number(value: Any) -> bool:
@@ -50,7 +51,7 @@ def is_number(value: Any) -> bool:
 
 def is_part(value: Any) -> bool:
     """Returns whether this is a number of batches, or a share of them; or left to Lightning."""
-    return value is None or 0.0 < value <= 1.0 or (value > 1.0 and value % 1.0 == 0.0)
+    return value is None or 0.0 < value <= 1.0 or (1.0 < value <= MOST and value % 1.0 == 0.0)
 
 
 def are_devices(value: Any) -> bool:
@@ -72,7 +73,7 @@ STRATEGIES = ("auto", *StrategyRegistry.available_strategies())
 
 # what an option's value must be, and how that is said
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "max_steps": (lambda steps: steps == -1 or steps >= 1, "at least 1, or -1 for no end"),
+    "max_steps": (lambda steps: steps == -1 or 1 <= steps <= MOST, "at least 1, or -1 for no end"),
     "min_steps": (at_least(0, None), "at least 0"),
     "max_time": (is_duration, "a time as DD:HH:MM:SS"),
     "accumulate_grad_batches": (at_least(1), "at least 1"),

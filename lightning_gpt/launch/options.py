@@ -252,7 +252,10 @@ def _choice_problems(option: Given, choice: str, name: str, inner: str) -> list[
 def _unknown(option: Given, known: Mapping[str, Any]) -> list[str]:
     group = f"{option.name}."
     if any(name.startswith(group) for name in known):
-        return []  # a whole group in one value, or a file of it
+        if why := unfit(option.name, option.value):
+            return [f"{option} {why}"]
+        # a whole group typed in one value, or a file of it
+        return [] if isinstance(option.value, str) else [f"{option} takes options by their names, not {option.value!r}"]
     if any(option.name.startswith(f"{name}.") for name in known):
         return []  # into a class of the user's own, as trainer.logger.init_args.name
     where = f"{option.source}: " if option.source else ""
