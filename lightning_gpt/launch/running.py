@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, seed_everything
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -56,6 +57,7 @@ def run(prepared: Prepared) -> Run | None:
     folder: Path | None = None
     with ExitStack() as stack:
         stack.enter_context(signals_as_before())
+        stack.callback(_leave_group)
         stack.enter_context(_one_voice())
         stack.enter_context(quiet("lightning.pytorch.utilities.rank_zero"))
         stack.enter_context(warnings.catch_warnings())
@@ -160,6 +162,16 @@ def _answer_for_ranks(checkpoint: Path | None) -> Iterator[None]:
             os.environ.pop(GO_ON_FROM, None)
         else:
             os.environ[GO_ON_FROM] = before
+
+
+def _leave_group() -> None:
+    """Ends this process's part in a group of CPU processes, whose threads would now and then abort Python's own end.
+
+    Lightning does so for NCCL only.
+    """
+    group = torch.distributed
+    if group.is_available() and group.is_initialized() and group.get_backend() == "gloo":
+        group.destroy_process_group()
 
 
 @contextmanager
