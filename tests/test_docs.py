@@ -1,9 +1,12 @@
 """What the documents say is so: links lead somewhere, commands and options exist, a figure stands in one place."""
 
 import ast
+import io
 import re
 import shlex
 from collections import defaultdict
+from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 
 import pytest
 import yaml
@@ -64,20 +67,22 @@ def shown():
     return [pytest.param(list(words), id=" ".join(words)) for words in found]
 
 
-def outcome(capsys, *args):
+@cache  # a help is asked for by every document
+def outcome(*args):
     """Runs a command that ends by itself: its exit status, and what it printed."""
-    try:
-        status = main(list(args))
-    except SystemExit as stop:
-        status = stop.code
-    captured = capsys.readouterr()
-    return status or 0, captured.out + captured.err
+    said = io.StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        try:
+            status = main(list(args))
+        except SystemExit as stop:
+            status = stop.code
+    return status or 0, said.getvalue()
 
 
-def must_be_known(capsys, command, options):
+def must_be_known(command, options):
     """Asserts that the command has these options: its help names them, or a fit's parser accepts them."""
     assert command in COMMANDS
-    _, text = outcome(capsys, command, "--help")
+    _, text = outcome(command, "--help")
     names = [word.partition("=")[0] for word in options if word.startswith("--")]
     own = {name for name in names if re.search(rf"{re.escape(name)}\b(?![.\w])", text)}
     if command == "fit":
@@ -93,7 +98,7 @@ def must_be_known(capsys, command, options):
     if rest:
         given = [] if any(word.startswith("--config") for word in rest) else [f"--config={ROOT}/configs/cpu.yaml"]
         args = [word.replace("configs/", f"{ROOT}/configs/") for word in rest]
-        status, out = outcome(capsys, "fit", *given, *args, "--print_config")
+        status, out = outcome("fit", *given, *args, "--print_config")
         assert status == 0, out
 
 
@@ -119,7 +124,7 @@ def test_every_page_and_picture_is_linked():
 
 
 @pytest.mark.parametrize("words", shown())
-def test_every_command_shown_exists_with_its_options(words, capsys):
+def test_every_command_shown_exists_with_its_options(words):
     program, command, *options = words
     if program == "make":
         targets = [word for word in words[1:] if "=" not in word]
@@ -131,20 +136,20 @@ def test_every_command_shown_exists_with_its_options(words, capsys):
         recipe = re.search(rf"^{command}:.*\n((?:\t.*\n)+)", MAKEFILE, re.M)
         run = re.search(r"lightning-gpt ([\w-]+)", recipe[1] if recipe else "")
         if "ARGS" in variables:
-            must_be_known(capsys, run[1], shlex.split(variables["ARGS"]))
+            must_be_known(run[1], shlex.split(variables["ARGS"]))
     else:
-        must_be_known(capsys, command, options)
+        must_be_known(command, options)
 
 
 @of_documents
-def test_every_option_in_the_prose_exists(document, capsys):
-    fits = outcome(capsys, "fit", "--help")[1]
-    others = "".join(outcome(capsys, command, "--help")[1] for command in COMMANDS) + "--debug --config"
+def test_every_option_in_the_prose_exists(document):
+    fits = outcome("fit", "--help")[1]
+    others = "".join(outcome(command, "--help")[1] for command in COMMANDS) + "--debug --config"
     for span in re.findall(r"`(--[\w.]+[^`\n]*)`", prose(document.read_text())):
         name, *value = shlex.split(span)
         pattern = rf"{re.escape(name)}\b(?![.\w])"
         if not re.search(pattern, others) or (value and re.search(pattern, fits)):
-            must_be_known(capsys, "fit", [name, *value])
+            must_be_known("fit", [name, *value])
 
 
 def test_every_recipe_named_exists_and_is_listed():

@@ -43,7 +43,10 @@ def test_two_processes_are_one_with_twice_the_batch(shell):
         torch.testing.assert_close(right[name], weight, atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize("to_all", [True, False], ids=["as Ctrl-C, to all", "to the first alone"])
+@pytest.mark.parametrize(
+    "to_all",
+    [pytest.param(True, id="as Ctrl-C, to all", marks=pytest.mark.slow), pytest.param(False, id="to the first")],
+)
 def test_both_stop_at_the_same_step(shell, to_all):
     recipe = [*RECIPE, *TWO, "--name=two", *send_signal(signal.SIGINT, step=40, to_all=to_all)]
     err = shell.process("fit", *recipe, status=130, start_new_session=True).stderr
@@ -55,6 +58,7 @@ def test_both_stop_at_the_same_step(shell, to_all):
         assert again.stdout.count("best val/loss") == 1 and "lightning-gpt:" not in again.stderr, again.stderr
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_ends_the_others_in_one_line(shell):
     """As by a system that is out of memory; gloo has 113 lines to say about it."""
     recipe = [*RECIPE, *TWO, "--save_every_n_steps=32", *send_signal(signal.SIGKILL, step=40)]

@@ -57,7 +57,7 @@ def verify_resume(steps: int = 200, kills: int = 5, seed: int = 1337, fit_option
         print(f"  {seconds:.1f} s\n{steps} steps, with {kills} kills …", flush=True)
         dice = random.Random(seed)
         for number in range(1, kills + 1):
-            in_writing = number % 2 == 0
+            in_writing = number % 2 == 1
             left = set(killed.rglob("*"))  # by the runs that were killed before
             with started([*fit, "--name=killed"]) as process:
                 # from then on there is something to lose

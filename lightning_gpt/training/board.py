@@ -1,6 +1,7 @@
 """A run's page in TensorBoard: groups, charts, and what is drawn beside the logged numbers."""
 
 import math
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
@@ -112,7 +113,10 @@ class Page(Callback):
             writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
         net = pl_module.blueprint(*pl_module.data.sizes)  # only its shape is drawn, and no random number is used up
         ids = torch.zeros(1, net.block_size, dtype=torch.long, device="meta")
-        writer.add_graph(net.eval(), ids, use_strict_trace=False)
+        trace = torch.jit.trace(net.eval(), ids, strict=False, check_trace=False)  # whose check costs two more
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The input to trace is already a ScriptModule")
+            writer.add_graph(trace, ids)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draws baselines beside the loss, the best loss so far, and each head's attention."""
