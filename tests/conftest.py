@@ -80,7 +80,8 @@ def restored():
             for number, handler in handlers.items():
                 signal.signal(number, handler)
             for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+                if logger.level != level:  # setting one empties every logger's cache
+                    logger.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

@@ -34,6 +34,12 @@ class ProgressBar(TQDMProgressBar):
         self.train_progress_bar.set_description("training")  # there are steps, no epochs
         self.train_progress_bar.initial = trainer.global_step * trainer.accumulate_grad_batches
 
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Closes the bars of a fit that was stopped; else each is drawn once more whenever it is collected."""
+        for bar in (self._train_progress_bar, self._val_progress_bar):
+            if bar is not None:
+                bar.close()
+
     def get_metrics(self, trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
         """Returns the metrics marked for the bar, their names shortened."""
         metrics = super().get_metrics(trainer, pl_module)

@@ -1,5 +1,6 @@
 """From Python a fit is the command's own: same checks, folder, files and weights; a notebook can hold it."""
 
+import gc
 import os
 import re
 import shutil
@@ -168,6 +169,13 @@ def test_ctrl_c_saves_and_returns_and_the_run_goes_on_exactly(here, capsys):
     assert again.folder.resolve() == broken.folder.resolve() and again.result.finished
     assert same(whole.last, again.last)
     assert again.curves["val/loss"] == whole.curves["val/loss"]
+
+
+def test_a_stopped_fit_leaves_no_bar(here, capsys):
+    lightning_gpt.fit(corpus="text.txt", callbacks=[Interrupt(7)], enable_progress_bar=True, **SMALL)
+    assert "training" in capsys.readouterr().out
+    gc.collect()
+    assert capsys.readouterr() == ("", "")  # nor is one drawn later
 
 
 def test_resume_from_python(here):
