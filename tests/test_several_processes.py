@@ -43,10 +43,8 @@ def test_two_processes_are_one_with_twice_the_batch(shell):
         torch.testing.assert_close(right[name], weight, atol=1e-4, rtol=1e-3)
 
 
-@pytest.mark.parametrize(
-    "to_all",
-    [pytest.param(True, id="as Ctrl-C, to all", marks=pytest.mark.slow), pytest.param(False, id="to the first")],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("to_all", [True, False], ids=["as Ctrl-C, to all", "to the first alone"])
 def test_both_stop_at_the_same_step(shell, to_all):
     recipe = [*RECIPE, *TWO, "--name=two", *send_signal(signal.SIGINT, step=40, to_all=to_all)]
     err = shell.process("fit", *recipe, status=130, start_new_session=True).stderr

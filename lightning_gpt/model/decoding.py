@@ -1,6 +1,6 @@
 """The decoding loop: a network writes one token after another. Knows ids only, no text."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -63,6 +63,7 @@ class Reader:
 
     def __init__(self, network: Network, ids: Tensor, cached: bool = True) -> None:
         self.network = network
+        self.modules = list(network.modules())
         self.ids = ids[:, -network.block_size :]  # what the network may look at
         self.cached = cached
         self.cache: Cache | None = None
@@ -74,7 +75,7 @@ class Reader:
     def logits(self) -> Tensor:
         """Logits (B, V) of the next token, in fp32."""
         # forward itself, not the call: a compiled call would compile anew for each length
-        with torch.inference_mode(), eval_mode(self.network):
+        with torch.inference_mode(), eval_mode(self.modules):
             if isinstance(self.network, CachedNetwork) and self.cached:
                 logits = self.network.forward(self._unread(), self.cache)
             else:
@@ -111,11 +112,11 @@ def for_decoding(network: Network) -> Network:
 
 
 @contextmanager
-def eval_mode(network: nn.Module) -> Iterator[None]:
-    """Puts the network into eval mode inside the block, and each of its modules back into its mode after it."""
-    in_training = [module for module in network.modules() if module.training]
-    if in_training:
-        network.eval()
+def eval_mode(modules: Iterable[nn.Module]) -> Iterator[None]:
+    """Puts all modules of a network into eval mode inside the block, and each back into its mode after it."""
+    in_training = [module for module in modules if module.training]
+    for module in in_training:
+        module.training = False
     try:
         yield
     finally:

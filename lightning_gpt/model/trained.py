@@ -192,7 +192,7 @@ class TrainedGPT:
         places = np.flatnonzero(counted)
         for x, y in batches:
             y = y.flatten().to(self.device)
-            with torch.no_grad(), eval_mode(self.network):
+            with torch.no_grad(), eval_mode(self.network.modules()):
                 logits = self.network(x.to(self.device)).float().flatten(0, 1)[y != IGNORE]  # (n, V)
             here, places = places[: len(logits)], places[len(logits) :]
             found.nats[here] = cross_entropy(logits, y[y != IGNORE]).cpu().numpy()
