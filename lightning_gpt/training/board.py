@@ -113,7 +113,8 @@ class Page(Callback):
             writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
         net = pl_module.blueprint(*pl_module.data.sizes)  # only its shape is drawn, and no random number is used up
         ids = torch.zeros(1, net.block_size, dtype=torch.long, device="meta")
-        trace = torch.jit.trace(net.eval(), ids, strict=False, check_trace=False)  # whose check costs two more
+        # without its check, which costs two more
+        trace = torch.jit.trace(net.eval(), ids, strict=False, check_trace=False)  # type: ignore[no-untyped-call]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The input to trace is already a ScriptModule")
             writer.add_graph(trace, ids)
