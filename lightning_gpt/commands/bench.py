@@ -121,9 +121,8 @@ class Bench:
         config = "cpu-10min" if self.seconds >= 600 else "cpu"
         rows = []
         for name, options in TOKENS.items():
-            trial = max(5, int(self.seconds))
-            short = self.ours(config, *options, *steps_of(2 * trial, trial))[1].validations
-            step = (short[1].seconds - short[0].seconds) / trial  # without the first one, which may compile
+            short = self.ours(config, *options, *steps_of(2 * TRIAL, TRIAL))[1].validations
+            step = (short[1].seconds - short[0].seconds) / TRIAL  # without the first ones, which may compile
             steps = max(10, int(self.seconds / step))
             result = self.ours(config, *options, *steps_of(steps))[1]
             what = f"{name} as tokens, {config}.yaml: {steps:,} steps in {result.seconds:.0f} s"
@@ -203,6 +202,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
     "tokens": Bench.tokens,
     "long": Bench.long,
 }
+TRIAL = 30  # steps from which is told how many fill the time
 TOKENS = {
     "characters": ["--data.tokenizer=characters"],
     "bytes": ["--data.tokenizer=bytes"],
