@@ -4,6 +4,7 @@ Nothing heavy is imported before it is known which command needs it.
 """
 
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -21,6 +22,11 @@ def with_options(name: str, function: Callable[..., Any], args: list[str]) -> No
     from lightning_gpt.arguments.call import call
 
     call(name, function, args)
+
+
+def with_data_options(name: str, function: Callable[..., Any], args: list[str]) -> None:
+    """The same, for options that may also be typed as a fit's: --data.corpus for --corpus."""
+    with_options(name, function, [re.sub(r"^--data\.", "--", arg) for arg in args])
 
 
 def with_lightning(name: str, function: Callable[..., Any], args: list[str]) -> None:
@@ -62,7 +68,7 @@ COMMANDS = {
     "test": Command("the same, logged as test/", "stages:stage", with_lightning),
     "predict": Command("compute the nats of every held-out token", "stages:stage", with_lightning),
     "generate": Command("write text with a checkpoint", "generate:generate"),
-    "data": Command("fetch a corpus and prepare it, without training", "data:data", saves=True),
+    "data": Command("fetch a corpus and prepare it, without training", "data:data", with_data_options, saves=True),
     "ladder": Command(
         "train the lecture's rungs in order: table, picture, curves", "ladder:ladder", saves=True, resumes=True
     ),

@@ -220,6 +220,14 @@ def test_data_prepares_and_reports(shell, capsys, monkeypatch):
     assert len(list((shell.folder / "data/prepared").iterdir())) == 2
 
 
+def test_a_fits_options_are_taken_by_data_too(shell):
+    """As they stand in a complaint about a text."""
+    (shell.folder / "old.txt").write_bytes("“Où est le café ?” — demanda-t-il.\n".encode("cp1252") * 50)
+    said = shell("data", "--corpus=old.txt", status=2).stderr
+    assert "--data.encoding cp1252" in said
+    assert "old.txt: " in shell("data", "--data.corpus=old.txt", "--data.encoding", "cp1252").stdout
+
+
 def test_help(shell, capsys):
     out = shell("--help").stdout
     for command in COMMANDS:

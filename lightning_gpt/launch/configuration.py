@@ -307,6 +307,7 @@ def agreed(question: str) -> bool:
         try:
             answer = input(question).strip().lower()
         except (EOFError, UnicodeDecodeError) as error:
+            print()  # the terminal is still in the question's line
             raise UserError("no answer: --resume auto goes on without asking, --resume never begins anew") from error
         if answer in ("", "y", "yes"):
             return True
