@@ -202,7 +202,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
     "tokens": Bench.tokens,
     "long": Bench.long,
 }
-TRIAL = 30  # steps from which is told how many fill the time
+TRIAL = 100  # steps from which is told how many fill the time
 TOKENS = {
     "characters": ["--data.tokenizer=characters"],
     "bytes": ["--data.tokenizer=bytes"],

@@ -15,7 +15,7 @@ from lightning_gpt.runs import find_checkpoint
 from lightning_gpt.runs.text import text_of
 from lightning_gpt.text import Tokens
 from lightning_gpt.text.classes import CLASSES, classes_of
-from lightning_gpt.text.units import NATS_PER_BIT, ByCharacter, by_character
+from lightning_gpt.text.units import NATS_PER_BIT, ByCharacter, Length, by_character
 
 FEW = 20  # blocks: with fewer, an interval means little
 INDEPENDENT = 1000  # characters at least that a block must have: neighbouring words are surprising together
@@ -106,9 +106,12 @@ def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs", data_di
     encodings = [text.encoding or "utf-8" for text in texts]
     if encodings[0] != encodings[1]:
         raise UserError(f"A read the text as {encodings[0]} and B as {encodings[1]}: these are not the same characters")
-    splits = [text.split for text in texts]
-    if splits[0] != splits[1]:
-        raise UserError(f"A was trained on {splits[0]} and B on {splits[1]}: they do not hold out the same part")
+    held_out = [Length.of(text.val_ids, text.token_lengths).characters for text in texts]
+    if held_out[0] != held_out[1]:
+        raise UserError(
+            f"A held out the last {held_out[0]:,} characters of the text and B the last {held_out[1]:,}: "
+            "they do not hold out the same part"
+        )
     markers = [text.answer_after for text in texts]
     if markers[0] != markers[1]:
         raise UserError(

@@ -4,7 +4,7 @@ A run always has its own, TensorBoard's files in its folder: they are its curves
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +14,7 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
+from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
 
 FILE = "loggers.json"  # in the run's folder: by which name each logger's own service knows the run
@@ -59,6 +60,9 @@ def make(specs: list[Namespace], folder: Path, writes: bool) -> list[Logger]:
         specs: class_path and init_args of each.
         folder: the run's.
         writes: whether this is the rank that writes.
+
+    Raises:
+        UserError: one does not work, as where its service can't be reached.
     """
     parser = ArgumentParser()
     parser.add_argument("--logger", type=Logger)
@@ -69,19 +73,33 @@ def make(specs: list[Namespace], folder: Path, writes: bool) -> list[Logger]:
         options = spec.init_args
         if "save_dir" in options and options.save_dir in (IN_THE_RUN, *DEFAULTS):
             options.save_dir = str(folder)
+        if name == "MLFlowLogger" and options.get("tracking_uri") is None:  # MLflow 3.17 writes to no plain folder
+            options.tracking_uri = f"sqlite:///{options.save_dir}/mlflow.db"
+            options.artifact_location = options.get("artifact_location") or f"{options.save_dir}/mlartifacts"
         option = NAME_IN_SERVICE.get(name)
         if option is not None and name in known and options.get(option) is None:
             options[option] = known[name]
-        logger = parser.instantiate(parser.parse_object({"logger": spec.as_dict()})).logger
-        if isinstance(logger, TensorBoardLogger):
-            continue  # the run has its own
-        loggers.append(logger)
-        if writes and isinstance(logger, WandbLogger | MLFlowLogger):
-            known[name] = str(logger.experiment.id if isinstance(logger, WandbLogger) else logger.run_id)
+        try:
+            logger = parser.instantiate(parser.parse_object({"logger": spec.as_dict()})).logger
+            if isinstance(logger, TensorBoardLogger):
+                continue  # the run has its own
+            loggers.append(logger)
+            if writes and isinstance(logger, WandbLogger | MLFlowLogger):
+                known[name] = str(logger.experiment.id if isinstance(logger, WandbLogger) else logger.run_id)
+        except Exception as error:  # of a service, a network, a database
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            raise UserError(f"trainer.logger {name} can't begin: {reason[:200]}") from error
     if writes and known:
         with replacing(folder / FILE) as file:
             file.write(json.dumps(known).encode())
     return loggers
+
+
+def close(loggers: Iterable[Logger]) -> None:
+    """Ends the runs of W&B, each of which a second fit of the same process would write on."""
+    for logger in loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()
 
 
 def _name(spec: Any) -> str:

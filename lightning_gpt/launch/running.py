@@ -72,7 +72,9 @@ def run(prepared: Prepared) -> Run | None:
                 raise UserError(f"{folder} is being written to by another run: wait for it, or begin a new one")
             if is_rank_zero():
                 order_events(folder)
-            trainer.loggers = [own, *loggers.make(prepared.loggers, folder, is_rank_zero())]
+            others = loggers.make(prepared.loggers, folder, is_rank_zero())
+            stack.callback(loggers.close, others)
+            trainer.loggers = [own, *others]
         stack.enter_context(_answer_for_ranks(configuration.checkpoint))
         if stage == "fit" and is_rank_zero() and not prepared.keeps:
             print("nothing of this run will be kept: it has no logger, or no checkpoints", file=sys.stderr)

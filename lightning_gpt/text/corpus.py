@@ -1,4 +1,4 @@
-"""Finds a corpus: a named source, files, folders. Does not split it into tokens: see `prepared`."""
+"""Finds a corpus: a named source, files, folders, an artifact of W&B. Does not split it into tokens: see `prepared`."""
 
 import hashlib
 import os
@@ -10,9 +10,11 @@ from pathlib import Path
 from lightning_gpt.errors import UserError
 from lightning_gpt.terminal import visible
 from lightning_gpt.text.addition import addition
+from lightning_gpt.text.artifacts import ARTIFACT, fetched_artifact
 from lightning_gpt.text.download import OutOfReach, download
 from lightning_gpt.text.encodings import checked_encoding
 from lightning_gpt.text.paths import Found, Named, checked_endings, find_files, must_be_a_file, written
+from lightning_gpt.text.tensors import are_tensors, read_tensors
 
 MIRROR_VARIABLE = "LIGHTNING_GPT_MIRROR"
 CHUNK = 1 << 20  # bytes
@@ -74,6 +76,7 @@ class Corpus:
         encoding: of its bytes, by Python's name; None: UTF-8.
         remarks: what was said when its files were looked for.
         instead_of: the corpus that was wanted and why it can't be had, if this one is its stand-in.
+        train_fraction: the share of its characters that is trained on, where it comes split.
     """
 
     name: str
@@ -81,6 +84,7 @@ class Corpus:
     encoding: str | None = None
     remarks: tuple[str, ...] = ()
     instead_of: str | None = None
+    train_fraction: float | None = None
 
     @property
     def size(self) -> int:
@@ -111,11 +115,13 @@ def find_corpus(
     offline: str | None = EMBEDDED,
     endings: str = ENDINGS,
     encoding: str | None = None,
+    fetch: bool = True,
 ) -> Corpus:
-    """Finds a corpus: by a source's name, by one of MADE, or by paths to text files and folders.
+    """Finds a corpus: by a source's name, by one of MADE, by an artifact's, or by paths to text files and folders.
 
-    A source is looked for in `data_dir`, then in the mirror that LIGHTNING_GPT_MIRROR names (a folder or a base
-    URL), then at its own address; what was found elsewhere is copied into `data_dir`.
+    A folder of tensors is a corpus that comes split, see `tensors`; an artifact is a folder, see `artifacts`. A source
+    is looked for in `data_dir`, then in the mirror that LIGHTNING_GPT_MIRROR names (a folder or a base URL), then at
+    its own address; what was found elsewhere is copied into `data_dir`.
 
     Args:
         corpus: a name, or what `find_files` takes: a path, a pattern, or several of them.
@@ -123,6 +129,7 @@ def find_corpus(
         offline: the corpus to take where a source can't be had; None makes that an error.
         endings: of the files that are read in folders, as ".txt,.md".
         encoding: of the files, by Python's name; None: UTF-8. A named source has its own.
+        fetch: whether W&B may be asked for an artifact that is not in `data_dir`.
 
     Raises:
         UserError: no such corpus, nothing to read in it, or out of reach and `offline` is None; no such encoding.
@@ -131,6 +138,10 @@ def find_corpus(
     name = written(corpus)
     if made := MADE.get(name):
         return Corpus(name, (Part(name, sum(map(len, made())), made),))
+    if name.startswith(ARTIFACT):
+        corpus = str(fetched_artifact(name, Path(data_dir), fetch))
+    if isinstance(corpus, str) and are_tensors(Path(corpus)):
+        return _of_tensors(Path(corpus))
     if name not in SOURCES:
         return _of_files(find_files(corpus, ends, [*SOURCES, *MADE]), name, encoding)
     try:
@@ -145,6 +156,16 @@ def find_corpus(
         return replace(stand_in, instead_of=f"{name} ({error})")
 
 
+def _of_tensors(folder: Path) -> Corpus:
+    text = read_tensors(folder)
+    train, val = text.lengths()
+    # in the middle between two characters, so that no rounding moves the split to another
+    fraction = (train.characters + 0.5) / (train.characters + val.characters)
+    part = Part(str(folder), train.bytes + val.bytes, text.chunks)
+    remarks = (*text.remarks, f"comes split: its last {val.characters:,} characters are held out")
+    return Corpus(_shown(folder.resolve().name), (part,), remarks=remarks, train_fraction=fraction)
+
+
 def _of_files(found: Found, named: str, encoding: str | None) -> Corpus:
     try:
         parts = tuple(map(_part, found.files))
@@ -152,9 +173,12 @@ def _of_files(found: Found, named: str, encoding: str | None) -> Corpus:
         raise _unreadable(error, named) from error
     if not any(part.size for part in parts):
         raise UserError(f"{named} is empty: there is nothing to learn from")
-    # the name of a file may hold anything: half characters, escapes, line breaks
-    name = visible(found.name.encode("utf-8", "backslashreplace").decode()).replace("\n", "□")
-    return Corpus(name, parts, encoding, (str(found),) if len(parts) > 1 or found.left_out else ())
+    return Corpus(_shown(found.name), parts, encoding, (str(found),) if len(parts) > 1 or found.left_out else ())
+
+
+def _shown(name: str) -> str:
+    """Makes a file's name one to print: it may hold anything, half characters, escapes, line breaks."""
+    return visible(name.encode("utf-8", "backslashreplace").decode()).replace("\n", "□")
 
 
 def _part(path: Path) -> Part:

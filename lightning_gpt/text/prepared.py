@@ -164,7 +164,8 @@ def prepare(
     Args:
         corpus: the text.
         folder: where prepared texts are.
-        train_fraction: the share of the text's characters, from the first on, that is trained on.
+        train_fraction: the share of the text's characters, from the first on, that is trained on; of a text that comes
+            split its own.
         recipe: of its tokenizer.
         split: where the training text ends: "characters" or "files", see `Split`.
 
@@ -176,7 +177,7 @@ def prepare(
         raise UserError(
             f"data.encoding {corpus.encoding} is for text, and {recipe.kind.kind} are read as they are: leave it out"
         )
-    rule = Split(train_fraction, split)
+    rule = Split(train_fraction if corpus.train_fraction is None else corpus.train_fraction, split)
     sha256 = corpus.sha256()
     # any tokenizer but characters learns from the training part only, and no token may reach across the split
     anywhere = recipe.kind.per_character and split == "characters"

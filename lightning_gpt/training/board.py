@@ -19,7 +19,7 @@ from lightning_gpt.pictures import draw_attention
 from lightning_gpt.text.classes import character_class
 from lightning_gpt.text.lines import held_out_line
 from lightning_gpt.training.describe import hyperparameters
-from lightning_gpt.training.loggers import takes_picture, takes_text, write_numbers, write_picture
+from lightning_gpt.training.loggers import takes_options, takes_picture, takes_text, write_numbers, write_picture
 from lightning_gpt.training.module import LanguageModel, in_fit
 from lightning_gpt.training.restoring import is_loss
 
@@ -103,7 +103,7 @@ class Page(Callback):
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 if not isinstance(logger, Board):
-                    logger.log_hyperparams(hyperparameters(trainer, pl_module))
+                    takes_options(logger, hyperparameters(trainer, pl_module))
         writer = writer_of(trainer)
         if writer is None:
             return

@@ -8,6 +8,7 @@ What a logger can take is registered by its class, so that a further one is a fe
 
 from collections.abc import Mapping
 from functools import singledispatch
+from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.loggers import Logger, MLFlowLogger, WandbLogger
@@ -22,6 +23,12 @@ def takes_text(logger: Logger, tag: str, text: str, step: int) -> None:
 @singledispatch
 def takes_picture(logger: Logger, tag: str, picture: Image.Image, step: int) -> None:
     """Logs a picture under a tag; a logger that is not registered drops it."""
+
+
+@singledispatch
+def takes_options(logger: Logger, options: Mapping[str, Any]) -> None:
+    """Logs a run's options when it begins, or goes on."""
+    logger.log_hyperparams(dict(options))
 
 
 @takes_text.register
@@ -42,6 +49,12 @@ def _(logger: MLFlowLogger, tag: str, text: str, step: int) -> None:
 @takes_picture.register
 def _(logger: MLFlowLogger, tag: str, picture: Image.Image, step: int) -> None:
     logger.experiment.log_image(logger.run_id, picture, f"{_as_path(tag)}/step_{step}.png")
+
+
+@takes_options.register
+def _(logger: MLFlowLogger, options: Mapping[str, Any]) -> None:
+    known = logger.experiment.get_run(logger.run_id).data.params  # for good: a resume can't change one
+    logger.log_hyperparams({name: value for name, value in options.items() if name not in known})
 
 
 def _as_path(tag: str) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 import lightning_gpt
 from lightning_gpt.cli import main
 from lightning_gpt.launch import loggers
-from lightning_gpt.training.loggers import takes_picture, takes_text
+from lightning_gpt.training.loggers import takes_options, takes_picture, takes_text
 
 RUN = "runs/gpt/version_0"
 
@@ -97,6 +97,57 @@ def test_pictures_and_texts_go_to_a_logger_that_takes_them(monkeypatch):
     takes_text(mlflow, "sample/'Ö'", "Once", 9)
     takes_picture(mlflow, "maps/head_1", picture, 9)
     assert calls == [("r1", "Once", "sample/_Ö_/step_9.txt"), ("r1", picture, "maps/head_1/step_9.png")]
+
+
+def test_a_run_of_mlflow_that_goes_on_gets_only_the_options_that_it_lacks(monkeypatch):
+    logged, run = {}, SimpleNamespace(data=SimpleNamespace(params={"max_steps": "20"}))
+    monkeypatch.setattr(MLFlowLogger, "experiment", SimpleNamespace(get_run=lambda name: run))
+    monkeypatch.setattr(MLFlowLogger, "run_id", "r1")
+    monkeypatch.setattr(MLFlowLogger, "log_hyperparams", lambda self, options: logged.update(options))
+    takes_options(MLFlowLogger.__new__(MLFlowLogger), {"max_steps": 30, "seed": 1})
+    assert logged == {"seed": 1}
+
+
+def test_a_logger_that_can_not_begin_is_one_line(here, capsys, monkeypatch):
+    def unreachable(*_, **__):
+        raise RuntimeError("no route to the service\nwith a long tale")
+
+    monkeypatch.setattr("lightning.pytorch.loggers.CSVLogger.__init__", unreachable)
+    assert fit("--trainer.logger=CSVLogger") == 2
+    err = capsys.readouterr().err
+    assert "trainer.logger CSVLogger can't begin: no route to the service" in err and err.count("\n") == 1
+
+
+def test_mlflow_itself_goes_on_with_its_run(here, monkeypatch):
+    pytest.importorskip("mlflow", reason="mlflow is not installed: pip install mlflow")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert fit("--trainer.logger=MLFlowLogger") == 0
+    assert (
+        fit("--trainer.logger=MLFlowLogger", f"--ckpt_path={RUN}/checkpoints/last.ckpt", "--trainer.max_steps=30") == 0
+    )
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{RUN}/mlflow.db")
+    name = json.loads((here / RUN / loggers.FILE).read_text())["MLFlowLogger"]
+    assert [point.step for point in client.get_metric_history(name, "val/loss")] == [9, 19, 29]
+    assert client.get_run(name).data.params["block_size"] == "16"
+    assert list((here / RUN / "mlartifacts").rglob("step_29.txt")) and not (here / "mlruns").exists()
+
+
+def test_wandb_itself_goes_on_with_its_run(here, monkeypatch):
+    pytest.importorskip("wandb", reason="wandb is not installed: pip install wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    assert fit("--trainer.logger=WandbLogger") == 0
+    assert (
+        fit("--trainer.logger=WandbLogger", f"--ckpt_path={RUN}/checkpoints/last.ckpt", "--trainer.max_steps=30") == 0
+    )
+    name = json.loads((here / RUN / loggers.FILE).read_text())["WandbLogger"]
+    assert len(list((here / RUN / "wandb").glob(f"offline-run-*-{name}"))) >= 1
+    assert list((here / RUN / "wandb").rglob("media/table/sample/*.json"))
+    assert fit("--trainer.logger=WandbLogger") == 0  # in the same process, another one
+    other = json.loads((here / "runs/gpt/version_1" / loggers.FILE).read_text())["WandbLogger"]
+    assert other != name and list((here / "runs/gpt/version_1/wandb").glob(f"offline-run-*-{other}"))
 
 
 def test_a_sent_list_of_services_is_data(tmp_path):
