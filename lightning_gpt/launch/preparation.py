@@ -180,16 +180,21 @@ def _as_chosen(tokenizer: Tokenizer, data: CharDataModule, found: Found | None) 
     """Returns a checkpoint's tokenizer, if it is what the options name.
 
     Raises:
-        UserError: it is of another kind, has more tokens, or is not the one in a file that the user named.
+        UserError: it is of another kind or size, or is not the one in a file that the user named.
     """
+
+    def unasked(option: str, value: Any) -> bool:
+        """Tells what the checkpoint's run was begun with from what the user asks for now."""
+        return found is not None and found.defaults.get(f"data.{option}") == value
+
     kind, size = tokenizer.kind, data.vocab_size
     if names_a_file(data.tokenizer):
-        unasked = found is not None and found.defaults.get("data.tokenizer") == data.tokenizer
-        if not unasked and tokenizer_recipe(data.tokenizer).made != tokenizer:
+        if not unasked("tokenizer", data.tokenizer) and tokenizer_recipe(data.tokenizer).made != tokenizer:
             raise UserError(f"{data.tokenizer} is not the checkpoint's tokenizer: leave data.tokenizer out")
     elif data.tokenizer != kind:
         raise UserError(f"the checkpoint's tokenizer is {kind}, not {data.tokenizer}: --data.tokenizer {kind}")
-    if size is not None and size < len(tokenizer):  # of a short text it has fewer
+    # a run whose text was short has fewer tokens than it was begun with
+    if size is not None and size != len(tokenizer) and not (size > len(tokenizer) and unasked("vocab_size", size)):
         raise UserError(f"the checkpoint's tokenizer has {len(tokenizer):,} tokens: leave data.vocab_size {size} out")
     return tokenizer
 

@@ -147,6 +147,9 @@ def test_every_command_works_with_it(here, kind, options, capsys):
     assert int(counted.replace(",", "")) in (len(TEXT) - int(0.9 * len(TEXT)) - n for n in (1, 2))
     run(capsys, "fit", f"--ckpt_path={best.replace('best', 'last')}", "--trainer.max_steps=25")
     assert "goes on" not in out and (here / "runs/own/version_1").exists() is False
+    if kind is not Bytes:
+        assert main(["fit", f"--ckpt_path={best}", "--data.vocab_size=999"]) == 2
+        assert "leave data.vocab_size 999 out" in capsys.readouterr().err
     other = ["--data.tokenizer=characters", "--data.vocab_size=null"]
     assert main(["fit", *recipe, *other, f"--ckpt_path={best}", "--name=other"]) == 2
     assert f"tokenizer is {kind.kind}, not characters" in capsys.readouterr().err
