@@ -13,7 +13,7 @@ import torch
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.model import TrainedGPT
-from lightning_gpt.tokens import Tokenizer
+from lightning_gpt.tokens import BPE, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,7 @@ def plain_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
         "unit": tokenizer.unit,
         "bytes": base64.b64encode(b"".join(tokens)).decode(),
         "lengths": [len(token) for token in tokens],
+        **({"rules": tokenizer.rules_by_id()} if isinstance(tokenizer, BPE) else {}),
     }
 
 

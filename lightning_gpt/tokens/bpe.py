@@ -202,6 +202,13 @@ class BPE(Tokenizer):
         """Decodes ids (N,) to text; bytes that are no whole character become U+FFFD."""
         return b"".join(map(self._bytes.__getitem__, as_list(ids))).decode("utf-8", "replace")
 
+    def rules_by_id(self) -> dict[str, Any]:
+        """Describes how it encodes in ids: "merges", of two tokens and what they become, in order; "special" tokens."""
+        places = {token: place for place, token in enumerate(self.tokens)}
+        pairs = (merge.split(" ") for merge in self.merges)
+        merges = [[places[a], places[b], places[a + b]] for a, b in pairs]
+        return {"merges": merges, "special": [places[token] for token in self.special]}
+
     @cached_property
     def _merger(self) -> "tokenizers.Tokenizer":
         """The library's own object, which applies the merges."""

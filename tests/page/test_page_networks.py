@@ -11,7 +11,7 @@ from lightning_gpt.ladder import GPT, NETWORKS, RUNGS, Ensemble, ModernGPT
 from lightning_gpt.ladder.maps import attention_maps
 from lightning_gpt.model import TrainedGPT, keep_top_k, keep_top_p
 from lightning_gpt.page.content import Content, Shown
-from lightning_gpt.tokens import Characters
+from lightning_gpt.tokens import BPE, Bytes, Characters
 
 CHARACTERS = Characters(map(chr, range(33, 33 + 29)))  # of which 29 is not a multiple of 8
 V, T = len(CHARACTERS), 12
@@ -177,6 +177,29 @@ def test_prompts_are_encoded_and_what_is_unknown_is_named(compute):
     (found,) = compute([CASES["GPT"]], [{"ask": "encode", "text": "9<\u00e9!\U0001f40d\u00e9"}])
     assert found["ids"] == CHARACTERS.encode("9<\u00e9!\U0001f40d\u00e9", "skip").tolist()
     assert found["unknown"] == ["\u00e9", "\U0001f40d"]
+
+
+TEXTS = [
+    "", "a", "  two blanks  and\n\n  lines \t\n", "it's we'll I'd 'twas they've 're 'S", "x=12345, y=-6.7e8; z_0",
+    "naïve café ﬁ \u00a0\u3000漢字かな 한글 \ufeff🐍👩‍👩‍👧 e\u0301", "<|end|> a<|end|>b <|end", "\r\n\x00\x7f\x85 ",
+    "ab" * 40,
+]  # fmt: skip
+
+
+def learned_bpe():
+    """Merges of English and others, and a special token."""
+    own = BPE.learn(lambda: iter([Path(__file__).read_text() * 2, "".join(TEXTS) * 3]), 600)
+    return BPE([*own.tokens, "<|end|>"], own.merges, ["<|end|>"])
+
+
+@pytest.mark.parametrize("make", [Bytes, learned_bpe])
+def test_prompts_of_bytes_and_bpe_are_encoded_as_by_python(compute, make):
+    pytest.importorskip("tokenizers")
+    tokenizer = make()
+    gpt = TrainedGPT(GPT(len(tokenizer), T, **SMALL).eval(), tokenizer)
+    found = compute([gpt], [{"ask": "encode", "text": text} for text in TEXTS])
+    for text, answer in zip(TEXTS, found, strict=True):
+        assert answer == {"ids": tokenizer.encode(text).tolist(), "unknown": []}, text
 
 
 def test_every_rung_is_there():

@@ -115,9 +115,10 @@ export class Client {
    */
   encode(text) {
     const { prompt, line } = this.content;
-    const given = [prompt, line].find((given) => given.text === text) ?? (this.tokenizer.encodes ? undefined : prompt);
-    if (given) return { ids: given.ids, unknown: [] };
-    const { ids, unknown } = this.tokenizer.encode(text);
+    const { encode } = this.tokenizer;
+    const given = [prompt, line].find((given) => given.text === text) ?? (encode ? undefined : prompt);
+    if (given || !encode) return { ids: (given ?? prompt).ids, unknown: [] };
+    const { ids, unknown } = encode(text);
     return { ids: ids.length ? ids : [this.tokenizer.ids.get("\n") ?? 0], unknown };
   }
 }

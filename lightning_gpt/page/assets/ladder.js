@@ -21,7 +21,7 @@ export class Ladder {
     this.rungs = find("rungs", HTMLDivElement);
     this.line = find("line", HTMLInputElement);
     this.line.value = client.content.line.text;
-    this.line.disabled = !client.tokenizer.encodes;
+    this.line.disabled = client.tokenizer.encode === null;
     find("question", HTMLFormElement).addEventListener("submit", (event) => {
       event.preventDefault();
       this.ask();

@@ -2,6 +2,10 @@
  * Text to ids and back, for tokens of any bytes. Knows no network.
  */
 
+import { encoder } from "./bpe.js";
+
+/** @import { Rules } from "./bpe.js" */
+
 /**
  * A tokenizer as data: every token is its UTF-8 bytes, which need not be whole characters.
  *
@@ -10,14 +14,24 @@
  * @property {string} unit what a token is called
  * @property {string} bytes of all tokens, one after another, in base64
  * @property {number[]} lengths how many bytes each token has
+ * @property {Rules} [rules] of BPE
  */
 
-/** @type {Record<string, (tokenizer: Tokenizer, text: string) => { ids: number[], unknown: string[] }>} */
-const ENCODERS = { characters: encodeCharacters };
+/** @typedef {(text: string) => { ids: number[], unknown: string[] }} Encode */
+
+/** @type {Record<string, (tokenizer: Tokenizer, rules?: Rules) => Encode>} */
+const ENCODERS = {
+  characters: (tokenizer) => (text) => encodeCharacters(tokenizer, text),
+  bytes: () => (text) => ({ ids: Array.from(new TextEncoder().encode(text)), unknown: [] }),
+  bpe({ tokens }, rules) {
+    const encode = encoder(/** @type {Rules} */ (rules), tokens);
+    return (text) => ({ ids: encode(text), unknown: [] });
+  },
+};
 
 export class Tokenizer {
   /** @param {TokenizerData} data */
-  constructor({ kind, unit, bytes, lengths }) {
+  constructor({ kind, unit, bytes, lengths, rules }) {
     this.kind = kind;
     this.unit = unit;
     const all = fromBase64(bytes);
@@ -26,20 +40,8 @@ export class Tokenizer {
     /** The text of each id, to be looked at: bytes that are no whole character are written as \xNN. */
     this.texts = this.tokens.map((token) => strictly(token) ?? Array.from(token, backslashed).join(""));
     this.ids = new Map(this.texts.map((text, id) => [text, id]));
-  }
-
-  /** Whether text can be turned into ids here. */
-  get encodes() {
-    return Object.hasOwn(ENCODERS, this.kind);
-  }
-
-  /**
-   * Encodes a text; what can't be spelled is left out, and named.
-   *
-   * @param {string} text
-   */
-  encode(text) {
-    return ENCODERS[this.kind](this, text);
+    /** Encodes a text; what can't be spelled is left out, and named. Null: a kind that is not known here. */
+    this.encode = Object.hasOwn(ENCODERS, kind) ? ENCODERS[kind](this, rules) : null;
   }
 
   /**

@@ -50,7 +50,7 @@ export class Writer {
       this.field[/** @type {"seed"} */ (name)].value = value;
     });
     this.field.prompt.value = prompt.text;
-    this.field.prompt.disabled = !client.tokenizer.encodes;
+    this.field.prompt.disabled = client.tokenizer.encode === null;
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       if (this.writing) this.stop();
