@@ -70,12 +70,13 @@ def test_its_page_in_tensorboard_is_complete(trained):
     events = EventAccumulator(str(trained.run), {"images": 0, "tensors": 0}).Reload()
     tags = events.Tags()
     assert set(tags["scalars"]) == {
-        "loss/train", "loss/val", "loss/uniform", "loss/unigram", "loss/bigram", "loss/5-gram",
+        "loss/train", "loss/val",
+        "n-gram_loss/uniform", "n-gram_loss/unigram", "n-gram_loss/bigram", "n-gram_loss/5-gram",
         "val/bits_per_char", "val/bits_per_byte", "val/perplexity", "val/best_loss", "speed/chars_per_s", "speed/mfu",
         "optim/lr", "optim/grad_norm", "novelty/longest_copied", "novelty/share_copied",
     }  # fmt: skip
     losses = [event.value for event in events.Scalars("loss/val")]
-    assert len(losses) == 2 and [e.step for e in events.Scalars("loss/5-gram")] == [0, 9, 19]
+    assert len(losses) == 2 and [e.step for e in events.Scalars("n-gram_loss/5-gram")] == [0, 9, 19]
     assert [event.value for event in events.Scalars("val/best_loss")] == [losses[0], min(losses)]
     (sample,) = [tag for tag in tags["tensors"] if tag.startswith("sample/")]
     texts = [event.tensor_proto.string_val[0].decode() for event in events.Tensors(sample)]

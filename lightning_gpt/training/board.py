@@ -26,7 +26,8 @@ from lightning_gpt.training.restoring import is_loss
 # a metric's name to its place on the page: metrics of one chart share a group
 PLACES = {"train/loss": "loss/train", "val/loss": "loss/val", "lr": "optim/lr", "grad_norm": "optim/grad_norm"}
 BEST = "val/best_loss"
-MAPS = "maps_of_attention"  # after loss in the alphabet, so that TensorBoard's first page begins with the loss
+# after loss in the alphabet, so that TensorBoard's first page begins with the loss of the network
+MAPS, COUNTED = "maps_of_attention", "n-gram_loss"
 CHARTS: dict[str, dict[str, list[str | list[str]]]] = {
     "bits of held-out text": {
         "bits per character and per byte: comparable between tokenizers": ["Multiline", ["val/bits_per_.*"]],
@@ -50,7 +51,10 @@ def charts(unit: str) -> dict[str, dict[str, list[str | list[str]]]]:
     """Lays out TensorBoard's charts, the loss first, where a token is called `unit`."""
     return {
         f"loss, in nats per {unit}": {
-            "trained on, held out, and what counting alone reaches on the held-out text": ["Multiline", ["loss/.*"]],
+            "trained on, held out, and what counting alone reaches on the held-out text": [
+                "Multiline",
+                ["loss/.*", f"{COUNTED}/.*"],
+            ],
         },
         **CHARTS,
     }
@@ -152,7 +156,7 @@ class Page(Callback):
         )
 
     def _baselines(self, module: LanguageModel) -> dict[str, float]:
-        return {f"loss/{name}": loss for name, loss in module.data.baselines().items()}
+        return {f"{COUNTED}/{name}": loss for name, loss in module.data.baselines().items()}
 
     def _line(self, module: LanguageModel) -> torch.Tensor:
         """Finds ids (T,) of the first held-out line that is long enough to be of interest, or the beginning."""

@@ -39,7 +39,7 @@ def test_csv_lies_in_the_run_which_is_what_it_always_is(here, capsys):
         rows = list(csv.DictReader(file))
     losses = [float(row["val/loss"]) for row in rows if row.get("val/loss")]
     assert losses == pytest.approx([v.nats_per_token for v in run.result.validations], abs=1e-5)
-    assert any(row.get("loss/bigram") for row in rows) and any(row.get("val/best_loss") for row in rows)
+    assert any(row.get("n-gram_loss/bigram") for row in rows) and any(row.get("val/best_loss") for row in rows)
     assert main(["validate", "--ckpt_path=best"]) == 0 and main(["report"]) == 0
     assert not (here / "lightning_logs").exists()
 
