@@ -110,8 +110,11 @@ def test_a_run_is_stopped_by_the_keyboard_and_can_go_on(opened, tmp_path, screen
         page = opened(address)
         page.locator(".badge.running").wait_for()
         page.get_by_text("time left").wait_for()
+        page.get_by_label("Loss: step to read off").focus()
+        page.keyboard.press("Home")
         before = page.locator("#facts dd").first.inner_text()
         page.wait_for_function("before => document.querySelector('#facts dd').textContent !== before", arg=before)
+        assert page.locator("#loss .step").inner_text() == "step 10"  # the reader's place
         assert re.fullmatch(r"\d+% gpt/version_0", page.title())
         page.locator("#halt").focus()
         page.keyboard.press("Enter")

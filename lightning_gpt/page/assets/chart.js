@@ -29,7 +29,9 @@ export class Chart {
     this.levels = [];
     /** @type {number[]} the steps that the slider stops at */
     this.steps = [];
-    this.follows = true; // the newest step, until another one is chosen
+    /** @type {number | null} the step that is read off; null: the newest */
+    this.chosen = null;
+    this.shown = "";
     this.legend = element("div", "curves");
     this.picture = element("div", "chart");
     this.slider = element("input", "");
@@ -50,13 +52,16 @@ export class Chart {
    * @param {Record<string, number | null>} levels
    */
   show(curves, levels = {}) {
+    const shown = JSON.stringify([curves, levels]);
+    if (shown === this.shown) return;
+    this.shown = shown;
     this.curves = Object.fromEntries(Object.entries(curves).filter(([, points]) => points.length));
     this.levels = Object.entries(levels).flatMap(([name, y]) => (y === null ? [] : [[name, y]]));
     this.steps = [...new Set(Object.values(this.curves).flatMap((points) => points.map(([step]) => step)))];
     this.steps.sort((a, b) => a - b);
-    const at = this.follows ? this.steps.length - 1 : Math.min(Number(this.slider.value), this.steps.length - 1);
-    this.slider.max = String(Math.max(0, this.steps.length - 1));
-    this.slider.value = String(at);
+    const last = Math.max(0, this.steps.length - 1);
+    this.slider.max = String(last);
+    this.slider.value = String(this.chosen === null ? last : this.nearest(this.chosen));
     this.box.hidden = !this.steps.length;
     this.draw();
   }
@@ -64,7 +69,7 @@ export class Chart {
   /** @param {number} place among the steps */
   choose(place) {
     this.slider.value = String(place);
-    this.follows = place === this.steps.length - 1;
+    this.chosen = place === this.steps.length - 1 ? null : this.steps[place];
     this.draw();
   }
 
@@ -72,9 +77,13 @@ export class Chart {
   point(x) {
     if (!this.steps.length) return;
     const { low, high } = this.range(this.steps);
-    const step = low + ((x - LEFT) / (this.width - LEFT - RIGHT)) * (high - low);
+    this.choose(this.nearest(low + ((x - LEFT) / (this.width - LEFT - RIGHT)) * (high - low)));
+  }
+
+  /** @param {number} step @returns {number} the place of the nearest one */
+  nearest(step) {
     const distances = this.steps.map((each) => Math.abs(each - step));
-    this.choose(distances.indexOf(Math.min(...distances)));
+    return distances.indexOf(Math.min(...distances));
   }
 
   get width() {

@@ -62,7 +62,7 @@ function facts({ step, max_steps, seconds_left, speed, validations, best, unit, 
 
 /** @param {State} state */
 function show(state) {
-  if (shown?.folder !== state.folder) loss.follows = speed.follows = true;
+  if (shown?.folder !== state.folder) loss.chosen = speed.chosen = null;
   shown = state;
   const { name, status, step, max_steps, go_on } = state;
   const share = max_steps > 0 ? Math.min(1, step / max_steps) : 0;
