@@ -32,7 +32,7 @@ def finished(tmp_path_factory):
     """The address of the page of a run that has ended."""
     shell = Shell(tmp_path_factory.mktemp("finished"))
     (shell.folder / "text.txt").write_text(TEXT)
-    options = ["--trainer.max_steps=400", "--trainer.val_check_interval=50", "--sample.max_new_tokens=120"]
+    options = ["--trainer.max_steps=100", "--trainer.val_check_interval=25", "--sample.max_new_tokens=60"]
     shell.process("fit", *RECIPE, *options)
     with watched(shell) as address:
         yield address
@@ -66,8 +66,8 @@ def test_a_run_that_has_ended_is_whole_and_fits(opened, finished, screenshot, wi
     page.wait_for_function("[...document.querySelectorAll('#heads img')].every(img => img.complete)")
     screenshot(page, f"watch-{width}-{scheme}", full_page=True)
     assert page.title() == "finished: gpt/version_0" and page.locator("#halt").is_hidden()
-    assert page.locator("#facts").inner_text().split("\n")[:2] == ["step", "400 of 400"]
-    assert page.locator("#samples figure").count() == 2 and page.locator("#validations tbody tr").count() == 8
+    assert page.locator("#facts").inner_text().split("\n")[:2] == ["step", "100 of 100"]
+    assert page.locator("#samples figure").count() == 2 and page.locator("#validations tbody tr").count() == 4
     for name in ("uniform", "unigram", "bigram", "5-gram"):
         assert page.locator(".level + text, text").get_by_text(name).count() >= 1
     assert page.locator("#loss polyline").count() == 2
@@ -82,7 +82,7 @@ def test_values_are_read_off_by_the_keyboard(opened, finished):
     page = opened(finished)
     slider = page.get_by_label("Loss: step to read off")
     slider.focus()
-    assert slider.get_attribute("aria-valuetext").startswith("step 400: trained on ")
+    assert slider.get_attribute("aria-valuetext").startswith("step 100: trained on ")
     page.keyboard.press("Home")
     assert slider.get_attribute("aria-valuetext").startswith("step 10: trained on ")
     page.keyboard.press("ArrowRight")
@@ -90,7 +90,7 @@ def test_values_are_read_off_by_the_keyboard(opened, finished):
     assert page.locator("#loss .step").inner_text() == "step 20"
     box = page.locator("#loss .chart").bounding_box()
     page.mouse.move(box["x"] + box["width"] - 15, box["y"] + 50)
-    assert page.locator("#loss .step").inner_text() == "step 400"
+    assert page.locator("#loss .step").inner_text() == "step 100"
 
 
 def test_an_address_without_its_key_says_so(opened, finished):
@@ -99,10 +99,10 @@ def test_an_address_without_its_key_says_so(opened, finished):
     assert page.locator("#name").inner_text() == "A run" and page.locator("#halt").is_disabled()
 
 
-def test_a_run_is_stopped_by_the_keyboard_and_can_go_on(opened, tmp_path, screenshot):
+def test_a_run_is_stopped_by_the_keyboard(opened, tmp_path, screenshot):
     (tmp_path / "text.txt").write_text(TEXT)
     shell = Shell(tmp_path)
-    fit = shell.start("fit", *RECIPE, "--trainer.max_steps=1000000", "--trainer.val_check_interval=50")
+    fit = shell.start("fit", *RECIPE, "--trainer.max_steps=1000000", "--trainer.val_check_interval=20")
     for line in fit.stdout:
         if line.startswith("step"):
             break
@@ -129,11 +129,7 @@ def test_a_run_is_stopped_by_the_keyboard_and_can_go_on(opened, tmp_path, screen
         page.locator(".badge.stopped").wait_for()
         assert "fit --ckpt_path runs/gpt/version_0/checkpoints/last.ckpt" in page.locator("#status").inner_text()
         _, err = fit.communicate(timeout=60)
-        step = int(re.search(r"stopped by a request after step (\d+),", err)[1])
-        assert fit.returncode == 130 and not page.wrong
-        shell.process("fit", "--ckpt_path=last", f"--trainer.max_steps={step + 5}")
-        page.locator(".badge.finished").wait_for()
-        assert page.locator("#facts dd").first.inner_text() == f"{step + 5:,} of {step + 5:,}"
+        assert fit.returncode == 130 and "stopped by a request after step" in err and not page.wrong
 
 
 def test_a_folder_that_was_sent_stays_text(opened, tmp_path, shell):

@@ -5,12 +5,15 @@ import os
 import shutil
 
 import pytest
+from conftest import TINY
+from send_signal import ask_to_stop_at
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from lightning_gpt.files import locked
 from lightning_gpt.runs import Result, Run
+from lightning_gpt.training import checkpoints
 from lightning_gpt.watch.state import PNG, POINTS, Watched, is_small_png
 
 EVENTS = "events.out.tfevents.1000.here.1.0"
@@ -87,6 +90,21 @@ def test_what_is_logged_meanwhile_is_shown_and_the_time_left_is_that_of_this_pro
     assert said["step"] == 30 and said["speed"] == 7.0
     assert said["curves"]["trained on"] == [[10, 3.0], [20, 2.5], [30, 2.0]]
     assert said["seconds_left"] == pytest.approx((1000 - 30) * 2.0)
+
+
+def test_a_run_that_goes_on_is_followed(shell, monkeypatch):
+    """Each of its processes logs to a file of its own."""
+    recipe = ["--data.corpus=text.txt", *TINY]
+    monkeypatch.setattr(checkpoints, "LOOK_EVERY", 0.0)
+    shell("fit", *recipe, *ask_to_stop_at(13), status=130)
+    folder = shell.folder / "runs/gpt/version_0"
+    watched = Watched(folder, "lightning-gpt")
+    assert watched.state()["status"] == "stopped"
+    shell("fit", "--ckpt_path=last")
+    said = watched.state()
+    assert said["status"] == "finished" and [step for step, _ in said["curves"]["trained on"]] == [10, 20]
+    said["silent"] = None  # which goes on
+    assert said == {**Watched(folder, "lightning-gpt").state(), "silent": None}
 
 
 def test_a_long_curve_is_thinned_and_keeps_its_end(tmp_path):
