@@ -16,7 +16,7 @@ CONFIGS  = $(addprefix --config ,$(RECIPE))
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-export data train validate generate report page doctor ladder tensorboard test test-slow test-browser check check-page bench bench-long clean
+.PHONY: help setup setup-export data train validate generate report page doctor ladder watch tensorboard test test-slow test-browser check check-page bench bench-long clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -58,6 +58,9 @@ doctor: setup ## check that text, recipe and machine suit each other; predict th
 ladder: setup ## train the lecture's seven rungs: table, picture and curves in runs/ladder
 	@$(BIN)/lightning-gpt ladder $(ARGS)
 
+watch: setup ## the run that is training, on a page of this machine; stop and save it: ARGS="--port 6010"
+	@$(BIN)/lightning-gpt watch $(ARGS)
+
 # text=0 means all of them by the manual, and none of them to the data server
 tensorboard: setup ## watch the runs at http://localhost:6006 (PORT=)
 	@$(BIN)/tensorboard --logdir runs --port $(PORT) --samples_per_plugin text=1000,images=200
@@ -72,7 +75,7 @@ test-slow: setup-export ## the tests that take minutes: kills for every rung, se
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[llama]'
 	@$(BIN)/python -m pytest -m slow $(WORKERS) $(ARGS)
 
-test-browser: setup ## the tests of TensorBoard, the report and the page in Chromium, with pictures in screenshots/
+test-browser: setup ## the tests of TensorBoard, the report and the pages in Chromium, with pictures in screenshots/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
 	@$(BIN)/python -m pytest -m browser -rs $(ARGS)
 

@@ -83,6 +83,7 @@ COMMANDS = {
         "page:page",
         saves=True,
     ),
+    "watch": Command("show a run on a local page while it trains; stop and save it", "watch:watch"),
     "doctor": Command("check that text, recipe and machine suit each other; predict the time", "doctor:doctor"),
     "compare": Command(
         "compare two checkpoints on the same held-out text: which is better, and may that be chance", "compare:compare"

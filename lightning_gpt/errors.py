@@ -1,4 +1,4 @@
-"""Errors that reach the user: a mistake to mend, a run that a signal stopped. Broken invariants are asserts."""
+"""Errors that reach the user: a mistake to mend, a run that was stopped. Broken invariants are asserts."""
 
 import difflib
 import signal
@@ -24,17 +24,18 @@ class UserError(ValueError):
 
 
 class Interrupted(Exception):
-    """Raised when a signal has stopped a run, after the run was saved.
+    """Raised when a signal or a request has stopped a run, after the run was saved.
 
     Attributes:
-        signal: the signal's number.
+        signal: the signal's number; of a request Ctrl-C's, for it is the same by other means.
         step: optimizer steps done.
         path: the checkpoint to go on from.
     """
 
-    def __init__(self, number: int, step: int, path: Path) -> None:
-        super().__init__(f"stopped by {signal.Signals(number).name} after step {step}, saved as {path}")
-        self.signal = number
+    def __init__(self, number: int | None, step: int, path: Path) -> None:
+        by = "a request" if number is None else signal.Signals(number).name
+        super().__init__(f"stopped by {by} after step {step}, saved as {path}")
+        self.signal = signal.SIGINT if number is None else number
         self.step = step
         self.path = path
 

@@ -59,10 +59,40 @@ def locked(folder: Path) -> Iterator[bool]:
 
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        yield False
-    else:
-        yield True
+        while not (mine := _lock(handle, fcntl.LOCK_EX)) and _lock(handle, fcntl.LOCK_SH):
+            fcntl.flock(handle, fcntl.LOCK_UN)  # somebody only looked, see below
+        yield mine
     finally:
         os.close(handle)
+
+
+def is_locked(folder: Path) -> bool | None:
+    """Returns whether a process has locked the folder, see `locked`; None where that can't be told.
+
+    To look takes a lock that can be shared, for an instant. It keeps nobody from locking the folder.
+    """
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        return not _lock(handle, fcntl.LOCK_SH)
+    except OSError:  # a file system without locks
+        return None
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, kind: int) -> bool:
+    """Takes a lock of an open file, if nobody's keeps it from that."""
+    import fcntl
+
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -248,6 +248,7 @@ STARTS = {
     "data": (["--corpus=text.txt"], "characters"),
     "report": (["--out={tmp}/report.html"], "the report is"),
     "page": (["--out={tmp}/page.html"], "the page is"),
+    "watch": (["--help"], "usage"),  # which would go on for ever
     "export": (["{tmp}/out", "--to=nanogpt"], "out"),
     "import": (["--help"], "usage"),
     "doctor": (["--config=runs/gpt/version_0/config.yaml"], "machine"),

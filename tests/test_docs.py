@@ -25,7 +25,7 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 TARGETS = set(re.findall(r"^([a-z-]+):.*##", MAKEFILE, re.M))
 VARIABLES = set(re.findall(r"^([A-Z]+) +[?]=", MAKEFILE, re.M))
 # all their options stand in their help
-SIMPLE = ("generate", "data", "bench", "compare", "report", "page", "export", "import")
+SIMPLE = ("generate", "data", "bench", "compare", "report", "page", "watch", "export", "import")
 LOSS = re.compile(r"(?<![\d.,-])[1-4]\.\d{3,4}(?![\d.])")  # in nats, to three or four decimals
 
 of_documents = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))

@@ -16,7 +16,7 @@ from ending import Place, wrong_end
 
 from lightning_gpt.arguments.call import REST
 from lightning_gpt.cli import COMMANDS, with_lightning
-from lightning_gpt.commands import bench, verify_resume
+from lightning_gpt.commands import bench, verify_resume, watch
 from lightning_gpt.errors import UserError
 from lightning_gpt.launch.options import CHOICES, choice_options, known_options
 
@@ -58,6 +58,7 @@ BESIDE = {
     "compare": ["best", "last"],
     "bench": ["--rounds=1"],
     "page": ["--out=page.html"],
+    "watch": ["--port=0"],
     "export": ["out", "--to=nanogpt"],
     "import": ["out", "--to=runs/back"],
 }
@@ -120,6 +121,7 @@ def failures(place, cases):
         mock.patch.object(verify_resume.subprocess, "Popen", no_process),
         mock.patch.object(bench, "timed", no_process),
         mock.patch.object(bench, "description", lambda: ""),
+        mock.patch.object(watch, "serve", lambda server: None),  # which goes on for ever
     ):
         for command, option, kind in cases:
             if problem := wrong_end(place, command_line(command, option, KINDS[kind])):

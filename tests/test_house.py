@@ -30,6 +30,7 @@ ALLOWED = {
     "pictures": set(),
     "report": {"ladder", "tokens", "text", "model", "pictures"},
     "page": {"errors", "tokens", "model"},
+    "watch": LEAVES | {"tokens", "runs", "page"},
     "training": LEAVES | {"machine", "ladder", "tokens", "text", "model", "runs", "pictures"},
     "lecture": {"ladder", "tokens", "text"},
     "benchmark": LEAVES | {"ladder", "text", "lecture"},
@@ -49,6 +50,7 @@ ALLOWED = {
         "pictures",
         "report",
         "page",
+        "watch",
         "training",
         "launch",
     },
@@ -72,6 +74,7 @@ NO_LIGHTNING = {
     "pictures",
     "report",
     "page",
+    "watch",
     "lecture",
     "benchmark",
 }

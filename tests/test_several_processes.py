@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 from conftest import TINY
-from send_signal import send_signal
+from send_signal import ask_to_stop_at, send_signal
 
 from lightning_gpt.commands.verify_resume import same, saved_values
 
@@ -54,6 +54,17 @@ def test_both_stop_at_the_same_step(shell, to_all):
     if to_all:  # once: nothing that was saved says which rank got the signal
         again = shell.process("fit", "--ckpt_path=last", "--trainer.max_steps=58", *TWO)  # ranks that Lightning starts
         assert again.stdout.count("best val/loss") == 1 and "lightning-gpt:" not in again.stderr, again.stderr
+
+
+@pytest.mark.slow
+def test_a_request_stops_both_at_the_same_step(shell):
+    """The first rank alone looks for it, by the clock; they agree every 16 steps."""
+    recipe = [*RECIPE, *TWO, "--trainer.max_steps=20000", "--trainer.val_check_interval=20000", *ask_to_stop_at(40)]
+    err = shell.process("fit", *recipe, status=130).stderr
+    step = int(re.search(r"stopped by a request after step (\d+),", err)[1])
+    assert step >= 48 and step % 16 == 0 and "Traceback" not in err, err
+    last = torch.load(shell.folder / "runs/gpt/version_0/checkpoints/last.ckpt", weights_only=True)
+    assert last["global_step"] == step
 
 
 @pytest.mark.slow

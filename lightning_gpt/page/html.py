@@ -36,14 +36,19 @@ def render(content: Content) -> str:
             for piece, start in enumerate(range(0, len(text), PIECE))
         ),
     ]
-    filled = {
+    parts = {
         "policy": escape(policy),
         "title": escape(content.title.encode(errors="replace").decode()),
         "style": f"<style>{style}</style>",
         "blocks": "\n".join(blocks),
         "script": f'<script type="module">{script}</script>',
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: filled[found[1]], asset("page.html"))
+    return filled("page.html", **parts)
+
+
+def filled(name: str, **parts: str) -> str:
+    """Fills the places {{…}} of a file of the page."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], asset(name))
 
 
 def asset(name: str) -> str:

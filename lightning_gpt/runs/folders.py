@@ -6,6 +6,7 @@ from pathlib import Path
 from lightning_gpt.errors import UserError
 
 BY_NAME = ("best", "last")
+EVENTS = "events.out.tfevents."  # a file's name goes on with seconds.host.process.number
 PAGE = "page.html"  # of the command page, in a run's folder
 
 
@@ -55,6 +56,18 @@ def newest_last(home: Path) -> Path | None:
     """Returns the last.ckpt that was written last, of all runs in `home`."""
     found = by_time(home.glob("version_*/checkpoints/last.ckpt"))
     return found[-1] if found else None
+
+
+def newest_run(runs_dir: str | Path = "runs") -> Path:
+    """Returns the folder of the run in or below `runs_dir` that was written to last; it may have no checkpoint yet.
+
+    Raises:
+        UserError: there is none.
+    """
+    found = by_time(Path(runs_dir).rglob(f"{EVENTS}*"))
+    if not found:
+        raise UserError(f"no run in {runs_dir}/ yet: begin one first, as with make train, or name another folder")
+    return found[-1].parent
 
 
 def run_folder(checkpoint: Path) -> Path | None:

@@ -10,7 +10,7 @@ from lightning_gpt.errors import UserError
 from lightning_gpt.model import TrainedGPT
 from lightning_gpt.model import load as load_file
 from lightning_gpt.runs import config as config_file
-from lightning_gpt.runs.curves import read_events
+from lightning_gpt.runs.curves import read_events, samples
 from lightning_gpt.runs.folders import BY_NAME, find_checkpoint
 from lightning_gpt.runs.result import Result
 
@@ -91,14 +91,7 @@ class Run:
     @property
     def texts(self) -> dict[str, list[tuple[int, str]]]:
         """Every sample by its prompt: (steps done, text)."""
-        return {
-            tag.removeprefix("sample/").removesuffix("/text_summary"): [
-                (step, "\n".join(line.removeprefix("    ") for line in value.decode(errors="replace").split("\n")))
-                for step, value in points
-            ]
-            for tag, points in self._events.items()
-            if tag.startswith("sample/") and points and isinstance(points[0][1], bytes)
-        }
+        return samples({tag: p for tag, p in self._events.items() if p and isinstance(p[0][1], bytes)})
 
     def load(self, checkpoint: str = "best", device: str | torch.device = "cpu") -> TrainedGPT:
         """Loads the trained network of `best` or `last`.

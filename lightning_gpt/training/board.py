@@ -16,6 +16,7 @@ from torch.utils.tensorboard.summary import hparams
 
 from lightning_gpt.ladder.maps import attention_maps
 from lightning_gpt.pictures import draw_attention
+from lightning_gpt.runs.curves import COUNTED
 from lightning_gpt.text.classes import character_class
 from lightning_gpt.text.lines import held_out_line
 from lightning_gpt.training.describe import hyperparameters
@@ -26,8 +27,8 @@ from lightning_gpt.training.restoring import is_loss
 # a metric's name to its place on the page: metrics of one chart share a group
 PLACES = {"train/loss": "loss/train", "val/loss": "loss/val", "lr": "optim/lr", "grad_norm": "optim/grad_norm"}
 BEST = "val/best_loss"
-# after loss in the alphabet, so that TensorBoard's first page begins with the loss of the network
-MAPS, COUNTED = "maps_of_attention", "n-gram_loss"
+# as COUNTED after loss in the alphabet, so that TensorBoard's first page begins with the loss of the network
+MAPS = "maps_of_attention"
 CHARTS: dict[str, dict[str, list[str | list[str]]]] = {
     "bits of held-out text": {
         "bits per character and per byte: comparable between tokenizers": ["Multiline", ["val/bits_per_.*"]],

@@ -1,4 +1,4 @@
-"""Saves a run: the best weights, the last, and on a signal to stop. The file itself: see `model.checkpoint`."""
+"""Saves a run: the best weights, the last, and when it is told to stop. The file itself: see `model.checkpoint`."""
 
 import os
 import re
@@ -20,9 +20,12 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning_gpt import interrupt
 from lightning_gpt.errors import Interrupted
 from lightning_gpt.model import checkpoint as checkpoint_file
+from lightning_gpt.runs import run_folder
+from lightning_gpt.runs.stop import asked_to_stop, withdraw
 from lightning_gpt.training.module import in_fit
 
 VERSION = "pytorch-lightning_version"
+LOOK_EVERY = 1.0  # seconds between two looks for a request to stop: on a network's disk one takes a moment
 
 
 def is_version(value: Any) -> bool:
@@ -60,11 +63,12 @@ def best_checkpoint() -> ModelCheckpoint:
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """Saves last.ckpt after every validation, at an interval in between, and when a signal stops the run.
+    """Saves last.ckpt after every validation, at an interval in between, and when the run is stopped.
 
     The first Ctrl-C or SIGTERM, or SIGHUP of a terminal that is closed, only sets a flag: the run stops where a
     checkpoint is exact, after the whole step (and after the validation, if one is due). A second Ctrl-C or SIGTERM
-    stops at once; what was saved before stays good.
+    stops at once; what was saved before stays good. A request in the run's folder is another first Ctrl-C, see
+    `runs.stop`.
 
     A checkpoint is never ahead of its curves. Lightning logs a step's numbers after the hook in which its state can be
     saved, so the file is saved under another name and becomes last.ckpt when they are in the log.
@@ -84,6 +88,8 @@ class LastCheckpoint(ModelCheckpoint):
         self._pending = False  # the step that was saved is not in the log yet
         self._stopping = False  # as soon as it is
         self._signal: int | None = None  # that has come
+        self._asked = False  # to stop, by a request
+        self._looked_at = time.monotonic()  # for one
         self._handlers: dict[int, Any] = {}
 
     @property
@@ -99,6 +105,7 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Removes what a killed run left half written, and takes over the signals; only the main thread may."""
         super().on_train_start(trainer, pl_module)
+        self._withdraw_request(trainer)  # to an earlier fit, which did not live to see it
         if trainer.is_global_zero:
             for left in self.path.parent.glob(".*.part"):
                 left.unlink()
@@ -130,7 +137,7 @@ class LastCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Saves if it is time or a signal has come, unless the step is not whole or its validation is still to come."""
+        """Saves if it is time or to stop, unless the step is not whole or its validation is still to come."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         if trainer.global_step >= trainer.max_steps > 0:
             trainer.should_stop = True  # Lightning validates before it stops: the last weights get their loss, too
@@ -138,14 +145,14 @@ class LastCheckpoint(ModelCheckpoint):
         due = trainer.val_check_batch is not None and (batch_idx + 1) % trainer.val_check_batch == 0
         if not whole or (trainer.enable_validation and (due or trainer.should_stop)):
             return
-        self._stopping = self._on_any_rank(trainer, self._signal is not None)
+        self._stopping = self._on_any_rank(trainer, self._is_told(trainer))
         if self._stopping or trainer.should_stop or self._is_due(trainer):
             trainer.save_checkpoint(self._unlogged, weights_only=False)  # its optimizer, too
             self._saved_at = time.monotonic()
             self._pending = True
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        """Renames the last step's file to last.ckpt, now that its numbers are logged; stops if a signal has come."""
+        """Renames the last step's file to last.ckpt, now that its numbers are logged; stops if that was told."""
         self._publish(trainer)
         if self._stopping:
             self._stop(trainer)
@@ -154,6 +161,7 @@ class LastCheckpoint(ModelCheckpoint):
         """Renames the last step's file, where no validation came after it."""
         super().on_train_end(trainer, pl_module)
         self._publish(trainer)
+        self._withdraw_request(trainer)  # which came too late
 
     def _publish(self, trainer: Trainer) -> None:
         if not self._pending:
@@ -164,17 +172,26 @@ class LastCheckpoint(ModelCheckpoint):
         trainer.strategy.barrier()  # no rank's end may take the others' down before that
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Saves, then stops if a signal has come and the run is not over."""
+        """Saves, then stops if it is told to and the run is not over."""
         for logger in trainer.loggers:
             logger.save()  # other callbacks' pictures and samples of this validation
         super().on_validation_end(trainer, pl_module)
         self._saved_at = time.monotonic()
-        if (
-            in_fit(trainer)
-            and not trainer.should_stop
-            and self._on_any_rank(trainer, self._signal is not None, now=True)
-        ):
+        if in_fit(trainer) and not trainer.should_stop and self._on_any_rank(trainer, self._is_told(trainer), now=True):
             self._stop(trainer)
+
+    def _is_told(self, trainer: Trainer) -> bool:
+        """Returns whether a signal has come, or a request lies in the run's folder; only the first rank looks there."""
+        if not self._asked and trainer.is_global_zero and time.monotonic() - self._looked_at >= LOOK_EVERY:
+            folder = run_folder(self.path)
+            self._asked = folder is not None and asked_to_stop(folder)
+            self._looked_at = time.monotonic()
+        return self._asked or self._signal is not None
+
+    def _withdraw_request(self, trainer: Trainer) -> None:
+        folder = run_folder(self.path)
+        if folder is not None and trainer.is_global_zero:
+            withdraw(folder)
 
     def _is_due(self, trainer: Trainer) -> bool:
         """Returns whether the interval is over."""
@@ -198,7 +215,9 @@ class LastCheckpoint(ModelCheckpoint):
             job = os.environ.get("SLURM_ARRAY_JOB_ID")
             job = f"{job}_{os.environ['SLURM_ARRAY_TASK_ID']}" if job else os.environ["SLURM_JOB_ID"]
             subprocess.run(["scontrol", "requeue", job], check=False)
-        raise Interrupted(self._signal or signal.SIGTERM, trainer.global_step, self.path)
+        self._withdraw_request(trainer)
+        number = self._signal or (None if self._asked else signal.SIGTERM)  # of another rank
+        raise Interrupted(number, trainer.global_step, self.path)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Restores the signals' handlers."""

@@ -52,7 +52,7 @@ def test_nothing_is_from_elsewhere():
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", source)
 
 
-@pytest.mark.parametrize("entry", ["main", "worker"])
+@pytest.mark.parametrize("entry", ["main", "worker", "watch"])
 def test_joined_scripts_are_one_module(node, tmp_path, entry):
     """Of two files, no two names at the top are the same."""
     joined = tmp_path / f"{entry}.mjs"
@@ -62,8 +62,8 @@ def test_joined_scripts_are_one_module(node, tmp_path, entry):
     assert done.returncode == 0, done.stderr
 
 
-def test_every_script_is_on_the_page():
-    used = bundle("main") + bundle("worker")
+def test_every_script_is_on_a_page():
+    used = bundle("main") + bundle("worker") + bundle("watch")
     for path in ASSETS.glob("*.js"):
         assert path.read_text().split("*/")[0] in used, path.name
 
