@@ -8,6 +8,7 @@ ARGS    ?=
 PROMPT  ?=
 PORT    ?= 6006
 RESUME  ?= ask
+NOTEBOOKS ?= docs/lecture/*.ipynb
 
 # the recipe for this machine: computed only for the targets that need it, once torch is there
 RECIPE   = $(or $(CONFIG),$(shell $(BIN)/python -c 'import torch; print("configs/gpu.yaml" if torch.accelerator.is_available() else "configs/cpu.yaml")'))
@@ -16,7 +17,7 @@ CONFIGS  = $(addprefix --config ,$(RECIPE))
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-export data train validate generate report page doctor ladder watch tensorboard test test-slow test-browser check check-page bench bench-long clean
+.PHONY: help setup setup-export data train validate generate report page doctor ladder watch tensorboard test test-slow test-browser check check-page bench bench-long notebooks notebooks-run clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -78,6 +79,14 @@ test-slow: setup-export ## the tests that take minutes: kills for every rung, se
 test-browser: setup ## the tests of TensorBoard, the report and the pages in Chromium, with pictures in screenshots/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
 	@$(BIN)/python -m pytest -m browser -rs $(ARGS)
+
+# tqdm would ask for widgets in every notebook; a bar of text will do
+notebooks: setup ## the lecture as notebooks, to run and to change: opens docs/lecture in JupyterLab
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[notebooks]'
+	@PYTHONWARNINGS='ignore:IProgress not found' $(BIN)/jupyter lab docs/lecture $(ARGS)
+
+notebooks-run: setup ## run the notebooks, and store in them what they print: NOTEBOOKS=
+	@$(BIN)/python tests/notebooks.py $(NOTEBOOKS)
 
 bench: setup ## measure this project beside a plain PyTorch loop, about 15 minutes: runs/bench/table.md
 	@$(BIN)/lightning-gpt bench $(ARGS)

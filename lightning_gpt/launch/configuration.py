@@ -166,7 +166,12 @@ class Configuration(LightningCLI):
         self.defaults = vars(parser.get_defaults().as_flat())  # before what was found beside a checkpoint
         if self.found is not None:
             parser.set_defaults(self.found.defaults)
-            left_out = [name for name, value in self.found.left_out.items() if value != self.defaults.get(name)]
+            given = {option.name for option in self.given}
+            left_out = [
+                name
+                for name, value in self.found.left_out.items()
+                if value != self.defaults.get(name) and name not in given
+            ]
             if self.stage == "fit" and is_rank_zero():
                 if left_out:
                     names = ", ".join(left_out)

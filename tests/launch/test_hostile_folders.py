@@ -284,6 +284,13 @@ def test_what_was_left_out_is_said(tmp_path, sent):
     assert "not taken from" in err and "trainer.strategy" in err and "trainer.devices" in err
 
 
+def test_what_is_given_is_not_said_to_be_left_out(tmp_path, sent):
+    shell, run = sent(tmp_path / "here", trainer(devices=2, strategy="ddp"))
+    last = run / "checkpoints/last.ckpt"
+    err = shell("fit", f"--ckpt_path={last}", "--trainer.max_steps=22", "--trainer.devices=1").stderr
+    assert "not taken from" in err and "trainer.strategy" in err and "trainer.devices" not in err
+
+
 @pytest.mark.parametrize(
     "contents", ["", "[]", "{}", '{"format": 1}', "nonsense", '{"format": 1e999}', "\x00" * 100, "[" * 9999]
 )
