@@ -46,7 +46,7 @@ class NetworkConfig:
             size = getattr(self, f.name)
             if f.metadata.get("whole") and (type(size) is not int or size < 1):
                 raise ValueError(f"{f.name} must be a whole number of at least 1, not {size}")
-            if f.metadata.get("share") and not 0.0 <= size < 1.0:
+            if f.metadata.get("share") and not (isinstance(size, int | float) and 0.0 <= size < 1.0):
                 raise ValueError(f"{f.name} must be in [0, 1), not {size}")
         for f in dataclasses.fields(self):
             multiple = f.metadata.get("divides")

@@ -203,3 +203,12 @@ def test_hidden_matrices_are_those_inside_the_blocks(network):
     net = make(network)
     expected = [p for name, p in net.named_parameters() if "blocks." in name and p.ndim == 2]
     assert [id(p) for p in net.hidden_matrices()] == [id(p) for p in expected]
+
+
+@every_network
+def test_a_size_that_is_no_number_is_refused_by_name(network):
+    for field in fields(network.config_class()):
+        if {"whole", "share"} & field.metadata.keys():
+            sizes = {"vocab_size": 5, "block_size": 8, field.name: None}
+            with pytest.raises(ValueError, match=f"{field.name} must be"):
+                network.config_class()(**sizes)
