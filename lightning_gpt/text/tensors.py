@@ -7,6 +7,7 @@ there is none, they are taken for Tiny Shakespeare's characters in sorted order,
 import json
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,9 @@ class TensorText:
 
 def are_tensors(folder: Path) -> bool:
     """Tells whether a folder holds such a corpus."""
-    return all((folder / name).is_file() for name in (TRAIN, VAL))
+    with suppress(OSError, ValueError):  # too long a name for a path, or a NUL in it: it names something else
+        return all((folder / name).is_file() for name in (TRAIN, VAL))
+    return False
 
 
 def read_tensors(folder: Path) -> TensorText:

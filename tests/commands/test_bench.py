@@ -3,7 +3,7 @@
 import pytest
 
 from lightning_gpt import UserError
-from lightning_gpt.commands.bench import Bench, Row, shown, with_block
+from lightning_gpt.commands.bench import TRIAL, Bench, Row, shown, with_block
 from lightning_gpt.runs.result import Result, Validation
 
 PAGE = "# Results\n\n<!-- bench -->\nold\n<!-- /bench -->\n\nThe end.\n"
@@ -42,7 +42,7 @@ def test_tokenizers_are_trained_for_the_time_that_is_given(tmp_path, monkeypatch
 
     monkeypatch.setattr(Bench, "ours", ours)
     rows = Bench(tmp_path, tmp_path, tmp_path, 1, 60.0).tokens()
-    assert asked[0] == ("cpu", "characters", 120) and asked[1] == ("cpu", "characters", 120)
+    assert asked[0] == ("cpu", "characters", 2 * TRIAL) and asked[1] == ("cpu", "characters", 120)
     assert [kind for _, kind, _ in asked[::2]] == ["characters", "bytes", "bpe", "bpe"]
     assert [row.ours for row in rows] == [[2.5]] * 4 and "120 steps in 90 s" in rows[0].what
     Bench(tmp_path, tmp_path, tmp_path, 1, 600.0).tokens()

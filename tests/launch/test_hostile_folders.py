@@ -329,7 +329,7 @@ ALLOWED = {  # what makes objects of names or bytes, and the only files that may
     ".instantiate(": {"launch/preparation.py", "launch/loggers.py"},  # loggers that the user names
     "instantiate_trainer(": {"launch/preparation.py"},
     "instantiate_class": {"launch/configuration.py"},
-    "torch.load(": {"model/checkpoint.py"},
+    "torch.load(": {"model/checkpoint.py", "text/tensors.py"},  # weights_only
     "load_from_checkpoint(": {"training/module.py"},
     "SafeLoader(": {"runs/config.py"},
     "yaml.safe_load(": {"launch/configuration.py", "launch/loggers.py", "arguments/types.py"},
