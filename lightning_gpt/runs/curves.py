@@ -35,6 +35,7 @@ class Events:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._events: Any = None
+        self._paths: set[Path] = set()
 
     def read(self) -> None:
         """Reads what is there, or what has come.
@@ -45,13 +46,15 @@ class Events:
         from google.protobuf.message import DecodeError
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-        for path in self.folder.glob("*tfevents*"):
+        paths = set(self.folder.glob("*tfevents*"))
+        for path in paths:
             if not path.is_file():  # a pipe would wait for ever, a device never end
                 raise UserError(f"{path} is no file of TensorBoard's: remove it")
         # it warns on every resumed run that it leaves out what was logged after the checkpoint
         logging.getLogger("tensorboard").setLevel(logging.ERROR)
-        if self._events is None:
+        if self._events is None or not self._paths <= paths:  # renamed, see `order_events`: from the beginning
             self._events = EventAccumulator(str(self.folder), {"scalars": 0, "tensors": 0, "images": 1})
+        self._paths = paths
         try:
             self._events.Reload()
         except (DecodeError, ValueError) as error:

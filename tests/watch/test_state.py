@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 
 import pytest
 from conftest import TINY
@@ -92,9 +93,12 @@ def test_what_is_logged_meanwhile_is_shown_and_the_time_left_is_that_of_this_pro
     assert said["seconds_left"] == pytest.approx((1000 - 30) * 2.0)
 
 
-def test_a_run_that_goes_on_is_followed(shell, monkeypatch):
-    """Each of its processes logs to a file of its own."""
+@pytest.mark.parametrize("same_second", [False, True])
+def test_a_run_that_goes_on_is_followed(shell, monkeypatch, same_second):
+    """Each of its processes logs to a file of its own; older ones are renamed where names would not be in order."""
     recipe = ["--data.corpus=text.txt", *TINY]
+    if same_second:
+        monkeypatch.setattr(time, "time", lambda: 1e9)
     monkeypatch.setattr(checkpoints, "LOOK_EVERY", 0.0)
     shell("fit", *recipe, *ask_to_stop_at(13), status=130)
     folder = shell.folder / "runs/gpt/version_0"
