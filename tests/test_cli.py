@@ -189,11 +189,8 @@ def test_ctrl_c_saves_and_the_run_goes_on_exactly(shell):
     assert whole == broken and len(whole) == 4
 
 
-@pytest.mark.parametrize(
-    "number",
-    [pytest.param(signal.SIGTERM, marks=pytest.mark.slow), signal.SIGHUP],
-    ids=["SIGTERM", "a closed terminal's SIGHUP"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP], ids=["SIGTERM", "a closed terminal's SIGHUP"])
 def test_other_signals_save_too(shell, number):
     stopped(shell, number, ["--data.corpus=text.txt", *TINY, "--trainer.max_steps=30"])
 

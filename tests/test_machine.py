@@ -111,6 +111,7 @@ def test_bf16_without_gain_is_said(shell, monkeypatch, capsys):
     assert "in bf16-mixed (32-true is faster here)" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_compiled_training_is_training(shell, monkeypatch):
     """Same losses, to what reordered fp32 sums allow, with the same dropout; and plain checkpoint keys."""
     if not machine.has_compiler():

@@ -142,6 +142,7 @@ def test_a_file_does_not_get_the_number_of_a_closed_stream(tmp_path, redirection
     assert done.returncode == 0 and "Error" not in done.stderr and (tmp_path / "saved").read_text() == ""
 
 
+@pytest.mark.slow
 def test_a_whole_run_is_read_by_head(shell):
     """Typed into a real shell, with its progress bar and its errors in the same pipe."""
     fit = ["fit", "--data.corpus=text.txt", *TINY, "--trainer.enable_progress_bar=true"]

@@ -69,6 +69,7 @@ def test_a_further_recipe(shell):
     assert "| 1-bigram |" in shell(*command).stdout
 
 
+@pytest.mark.slow
 def test_an_interrupted_rung_is_resumed(shell):
     command = ["ladder", f"--configs={ROOT / 'configs/ladder'}", "--rungs=2", *SMALL, "--trainer.max_steps=40"]
     command += send_signal(signal.SIGINT, step=30)

@@ -159,7 +159,7 @@ def runs_nothing(tmp_path, sent, monkeypatch, name, commands):
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if i % 5 == 0 else pytest.mark.slow) for i, name in enumerate(EACH_KIND)]
+    "name", [pytest.param(name, marks=() if i % 15 == 0 else pytest.mark.slow) for i, name in enumerate(EACH_KIND)]
 )
 def test_nothing_of_it_is_run_by_any_command(tmp_path, sent, monkeypatch, name):
     runs_nothing(tmp_path, sent, monkeypatch, name, COMMANDS)

@@ -258,6 +258,7 @@ def test_what_is_no_checkpoint(here):
 # -------------------------------------------------------------------------------------------------------- a notebook
 
 
+@pytest.mark.slow
 def test_in_a_notebook(here):
     """Progress bar, samples and errors as a notebook shows them; Interrupt saves, returns, and the kernel lives on."""
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
