@@ -8,7 +8,7 @@ import os
 import pytest
 
 ONE_TEST = 60.0  # the dearest, two ranks, takes 20
-ALL_TESTS = 450.0  # a third more than two cores have in three minutes, for processors differ; it takes 200 to 280
+ALL_TESTS = 450.0  # a quarter more than two cores have in three minutes: processors differ
 DEAR = ("slow", "browser")  # marks of tests that have no budget
 
 
