@@ -78,7 +78,7 @@ test-slow: setup-export ## the tests that take minutes: kills for every rung, se
 
 test-browser: setup ## the tests of TensorBoard, the report and the pages in Chromium, with pictures in screenshots/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
-	@$(BIN)/python -m pytest -m browser -rs $(ARGS)
+	@$(BIN)/python -m pytest -m browser -rs $(WORKERS:worksteal=loadfile) $(ARGS)
 
 # tqdm would ask for widgets in every notebook; a bar of text will do
 notebooks: setup ## the lecture as notebooks, to run and to change: opens docs/lecture in JupyterLab
