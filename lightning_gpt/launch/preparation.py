@@ -158,6 +158,9 @@ def _chosen(given: Any, option: str) -> Any:
 def _datamodule(configuration: Configuration) -> CharDataModule:
     """Makes the run's data, nothing read yet; a text found beside a checkpoint must be one that it was trained on."""
     data = CharDataModule(**configuration.config.data)
+    found = configuration.found
+    typed = found is None or found.defaults.get("data.corpus") != written(data.corpus)
+    data.fetches_artifacts = typed  # else it is a stranger's word
     if configuration.source is not None:
         add = data.new_characters == "add"
         data.recipe = Recipe.of(_as_chosen(configuration.source.tokenizer, data, configuration.found), add)
@@ -210,7 +213,7 @@ def _must_have_been_read(found: Found, data: CharDataModule, option: str, texts:
     source = written(getattr(data, option))
     if source != found.defaults.get(f"data.{option}"):
         return
-    corpus = find_corpus(source, data.data_dir, data.offline_corpus, data.endings, data.encoding)
+    corpus = find_corpus(source, data.data_dir, data.offline_corpus, data.endings, data.encoding, fetch=False)
     now = corpus.sha256()
     then = now if now in texts else texts[-1] if texts else None
     must_be_the_text(corpus.name, then or "", now, f"name a text by --data.{option}")

@@ -110,6 +110,7 @@ class CharDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.noise = noise
         self.train_fraction = train_fraction
+        self.fetches_artifacts = True  # else those that were fetched before are all that there are
         self.split = split
         self.seed = seed
         self.data_dir = data_dir
@@ -160,7 +161,9 @@ class CharDataModule(LightningDataModule):
         Raises:
             UserError: there is none.
         """
-        return find_corpus(self.corpus, self.data_dir, self.offline_corpus, self.endings, self.encoding)
+        return find_corpus(
+            self.corpus, self.data_dir, self.offline_corpus, self.endings, self.encoding, self.fetches_artifacts
+        )
 
     def prepare_data(self) -> None:
         """Fetches and prepares the text; a stand-in takes the given corpus' place from here on, and is announced."""

@@ -184,7 +184,9 @@ def test_a_strangers_checkpoint_asks_no_service(shell, service):
     shell("fit", "--data.corpus=wandb:x:v0", *TINY)
     shutil.rmtree(shell.folder / "data")
     service.asked.clear()
-    said = shell("report", status=2).stderr
+    for command in (["report"], ["validate", "--ckpt_path=best"], ["fit", "--ckpt_path=last"]):
+        said = shell(*command, status=2).stderr
+        assert "fetch it by lightning-gpt data --corpus wandb:x:v0" in said, command
     assert "the artifact x:v0 is not here: fetch it by lightning-gpt data --corpus wandb:x:v0" in said
     assert service.asked == []
 
