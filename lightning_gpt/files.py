@@ -4,6 +4,7 @@ import errno
 import os
 import secrets
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -96,3 +97,14 @@ def _lock(handle: int, kind: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def must_not_swell(path: Path) -> None:
+    """Refuses an archive of torch's that would take more memory than it takes disk: torch compresses nothing.
+
+    Raises:
+        ValueError, zipfile.BadZipFile: it is one, or no archive.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise ValueError("it would swell when it is read")

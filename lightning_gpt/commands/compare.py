@@ -106,12 +106,13 @@ def compare(a: str, b: str, device: str = "cpu", runs_dir: str = "runs", data_di
     encodings = [text.encoding or "utf-8" for text in texts]
     if encodings[0] != encodings[1]:
         raise UserError(f"A read the text as {encodings[0]} and B as {encodings[1]}: these are not the same characters")
-    held_out = [Length.of(text.val_ids, text.token_lengths).characters for text in texts]
-    if texts[0].split != texts[1].split and held_out[0] != held_out[1]:  # one may have come split
-        raise UserError(
-            f"A held out the last {held_out[0]:,} characters of the text and B the last {held_out[1]:,}: "
-            "they do not hold out the same part"
-        )
+    if texts[0].split != texts[1].split:  # which may be the same place: one may have come split
+        a_held_out, b_held_out = (Length.of(text.val_ids, text.token_lengths).characters for text in texts)
+        if a_held_out != b_held_out:
+            raise UserError(
+                f"A held out the last {a_held_out:,} characters of the text and B the last {b_held_out:,}: "
+                "they do not hold out the same part"
+            )
     markers = [text.answer_after for text in texts]
     if markers[0] != markers[1]:
         raise UserError(

@@ -158,9 +158,9 @@ def _chosen(given: Any, option: str) -> Any:
 def _datamodule(configuration: Configuration) -> CharDataModule:
     """Makes the run's data, nothing read yet; a text found beside a checkpoint must be one that it was trained on."""
     data = CharDataModule(**configuration.config.data)
-    found = configuration.found
-    typed = found is None or found.defaults.get("data.corpus") != written(data.corpus)
-    data.fetches_artifacts = typed  # else it is a stranger's word
+    if configuration.found is not None:
+        named = (configuration.found.defaults.get(f"data.{name}") for name in ("corpus", "rehearsal_corpus"))
+        data.untyped = frozenset(name for name in named if isinstance(name, str))
     if configuration.source is not None:
         add = data.new_characters == "add"
         data.recipe = Recipe.of(_as_chosen(configuration.source.tokenizer, data, configuration.found), add)

@@ -1,6 +1,5 @@
 """Reads and writes checkpoint files safely. Knows nothing of Lightning. What a checkpoint holds: see `record`."""
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import torch
 
 from lightning_gpt.errors import UserError
-from lightning_gpt.files import replacing
+from lightning_gpt.files import must_not_swell, replacing
 from lightning_gpt.ladder import Network
 from lightning_gpt.ladder.aliases import modernised_key
 from lightning_gpt.terminal import visible
@@ -69,7 +68,7 @@ def read(path: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise UserError(f"no checkpoint at {path}: give the path of a .ckpt file, or best or last")
     try:
-        _must_not_swell(path)
+        must_not_swell(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file can raise anything
         reason = str(error).strip().splitlines()
@@ -82,17 +81,6 @@ def read(path: str | Path) -> dict[str, Any]:
     if isinstance(weights := checkpoint.get("state_dict"), dict):
         checkpoint["state_dict"] = {modernised_key(str(key)): weight for key, weight in weights.items()}
     return checkpoint
-
-
-def _must_not_swell(path: Path) -> None:
-    """Refuses an archive that would take more memory than it takes disk: torch compresses nothing.
-
-    Raises:
-        ValueError: it is one.
-    """
-    with zipfile.ZipFile(path) as archive:
-        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
-            raise ValueError("it would swell when it is read")
 
 
 def write(checkpoint: Mapping[str, Any], path: str | Path) -> None:

@@ -5,7 +5,6 @@ there is none, they are taken for Tiny Shakespeare's characters in sorted order,
 """
 
 import json
-import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 
 from lightning_gpt.errors import UserError
-from lightning_gpt.files import replacing
+from lightning_gpt.files import must_not_swell, replacing
 from lightning_gpt.text.units import Length
 from lightning_gpt.tokens import Characters, Tokenizer, of_plain
 
@@ -102,9 +101,7 @@ def _tokenizer(path: Path) -> Tokenizer:
 def _ids(path: Path, size: int) -> Tensor:
     """Reads ids (n,) below `size`, at least one."""
     try:
-        with zipfile.ZipFile(path) as archive:  # torch compresses nothing: what would swell is no file of its
-            if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
-                raise ValueError("it would swell when it is read")
+        must_not_swell(path)
         found: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # a broken file can raise anything
         reason = next(iter(str(error).strip().splitlines()), "")

@@ -21,7 +21,7 @@ from lightning_gpt.text import (
 from lightning_gpt.text.baselines import baselines
 from lightning_gpt.text.blocks import MixedBlocks
 from lightning_gpt.text.encodings import checked_encoding
-from lightning_gpt.text.paths import checked_endings, written
+from lightning_gpt.text.paths import Named, checked_endings, written
 from lightning_gpt.text.split import Split
 from lightning_gpt.tokens import Recipe, must_be_a_choice, tokenizer_recipe
 
@@ -110,7 +110,7 @@ class CharDataModule(LightningDataModule):
         self.batch_size = batch_size
         self.noise = noise
         self.train_fraction = train_fraction
-        self.fetches_artifacts = True  # else those that were fetched before are all that there are
+        self.untyped: frozenset[str] = frozenset()  # names from a checkpoint's files, for which W&B is not asked
         self.split = split
         self.seed = seed
         self.data_dir = data_dir
@@ -161,9 +161,11 @@ class CharDataModule(LightningDataModule):
         Raises:
             UserError: there is none.
         """
-        return find_corpus(
-            self.corpus, self.data_dir, self.offline_corpus, self.endings, self.encoding, self.fetches_artifacts
-        )
+        return self._find(self.corpus, self.offline_corpus)
+
+    def _find(self, corpus: Named, offline: str | None) -> Corpus:
+        fetch = written(corpus) not in self.untyped
+        return find_corpus(corpus, self.data_dir, offline, self.endings, self.encoding, fetch)
 
     def prepare_data(self) -> None:
         """Fetches and prepares the text; a stand-in takes the given corpus' place from here on, and is announced."""
@@ -177,7 +179,7 @@ class CharDataModule(LightningDataModule):
         recipe = self.recipe or tokenizer_recipe(self.tokenizer, self.vocab_size)
         self.prepared = prepare(corpus, folder, self.train_fraction, recipe, self.split)
         if self.rehearsal and self.rehearsal_corpus is not None:
-            earlier = find_corpus(self.rehearsal_corpus, self.data_dir, None, self.endings, self.encoding)
+            earlier = self._find(self.rehearsal_corpus, None)
             recipe = Recipe.of(self.prepared.tokenizer)
             self._rehearsed = prepare(earlier, folder, self.train_fraction, recipe, self.split)
 
