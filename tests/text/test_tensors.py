@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import TEXT, TINY
 
-from lightning_gpt import Run, UserError
+from lightning_gpt import CharDataModule, Run, UserError
 from lightning_gpt.text import find_corpus, prepare
 from lightning_gpt.text.tensors import SHAKESPEARES, read_tensors, write_tensors
 from lightning_gpt.tokens import tokenizer_recipe
@@ -188,6 +188,18 @@ def test_a_strangers_checkpoint_asks_no_service(shell, service):
         said = shell(*command, status=2).stderr
         assert "fetch it by lightning-gpt data --corpus wandb:x:v0" in said, command
     assert "the artifact x:v0 is not here: fetch it by lightning-gpt data --corpus wandb:x:v0" in said
+    assert service.asked == []
+
+
+@pytest.mark.parametrize("option", ["corpus", "rehearsal_corpus"])
+def test_no_option_of_a_strangers_asks_a_service(tmp_path, service, monkeypatch, option):
+    monkeypatch.chdir(tmp_path)
+    Path("text.txt").write_text(TEXT)
+    texts = {"corpus": "text.txt", "rehearsal_corpus": "text.txt", option: "wandb:x:latest"}
+    data = CharDataModule(**texts, rehearsal=0.5, block_size=8)
+    data.untyped = frozenset({"wandb:x:latest"})
+    with pytest.raises(UserError, match="fetch it by lightning-gpt data"):
+        data.prepare_data()
     assert service.asked == []
 
 
