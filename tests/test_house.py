@@ -104,7 +104,10 @@ def test_arrows_run_one_way(path):
 
 
 PAGES = ["network", *sorted(path.stem for path in (ROOT / "ladder").glob("rung*.py"))]
-PAGES.insert(PAGES.index("rung8b_gpt"), "cache")  # in the order in which they are read
+PAGES[PAGES.index("rung8b_gpt") : PAGES.index("rung8b_gpt")] = [
+    "cache",
+    "kernels",
+]  # in the order in which they are read
 
 
 @pytest.mark.parametrize("page", PAGES)

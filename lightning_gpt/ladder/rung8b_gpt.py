@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_gpt.ladder.cache import Cache, CachedNetwork
+from lightning_gpt.ladder.kernels import attention
 from lightning_gpt.ladder.network import Block, NetworkConfig, share, whole
 from lightning_gpt.ladder.rung8a_fused_attention import CausalSelfAttention
 
@@ -44,7 +45,7 @@ class GPTAttention(CausalSelfAttention):
             if not first and T > 1:  # a single query, the newest character, may look at all
                 mask = cache.visible(T, q.device)
         dropout = self.dropout if self.training else 0.0
-        y = F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal=first)  # (B, H, T, D)
+        y = attention(q, k, v, mask, dropout, is_causal=first)  # (B, H, T, D)
         return self.projection(y.transpose(1, 2).flatten(2))  # (B, T, C)
 
 

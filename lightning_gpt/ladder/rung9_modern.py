@@ -28,12 +28,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lightning_gpt.ladder.cache import Cache, CachedNetwork
+from lightning_gpt.ladder.kernels import rotate, squared_relu, unit_rms
 from lightning_gpt.ladder.rung8b_gpt import MLP, GPTAttention, GPTBlock, GPTConfig, init_weights
-
-
-def squared_relu(x: Tensor) -> Tensor:
-    """x (...) to max(x, 0)^2, elementwise: "Primer", So et al. 2021."""
-    return x.relu().square()
 
 
 class VariationalDropout(nn.Module):
@@ -75,20 +71,6 @@ class ShortConvolution(nn.Module):
             first = width - 1 - back
             x = x + weight * seen[:, first : first + T]
         return x
-
-
-def rotate(x: Tensor, start: int = 0, base: float = 10_000.0) -> Tensor:
-    """Turns channel pairs (i, i + D/2) of position t of x (..., T, D) by the angle t * base^(-2i/D).
-
-    The product of a turned query and a turned key depends on their distance alone: "RoFormer", Su et al. 2021.
-    The first of the T positions is `start`.
-    """
-    T, D = x.shape[-2:]
-    frequencies = base ** (-torch.arange(0, D, 2, device=x.device, dtype=torch.float32) / D)  # (D/2,)
-    positions = torch.arange(start, start + T, device=x.device, dtype=torch.float32)
-    angles = positions[:, None] * frequencies  # (T, D/2)
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
-    return x * torch.cat([cos, cos], dim=-1) + x.roll(D // 2, dims=-1) * torch.cat([-sin, sin], dim=-1)
 
 
 @dataclass(frozen=True)
@@ -156,7 +138,7 @@ class ModernAttention(GPTAttention):
         if self.rotary:
             qk = rotate(qk, start)
         if self.qk_norm:
-            qk = F.rms_norm(qk, qk.shape[-1:])
+            qk = unit_rms(qk)
         q, k = qk.unbind()
         return q, k, v.squeeze(0)
 
@@ -196,7 +178,7 @@ class ModernGPT(CachedNetwork):
         if self.position_embedding is not None:
             x = x + self.position_embedding(torch.arange(start, start + ids.shape[1], device=ids.device))
         if self.config.embedding_norm:
-            x = F.rms_norm(x, x.shape[-1:])
+            x = unit_rms(x)
         if self.convolution is not None:
             x = self.convolution(x, cache)
         x = self.dropout(x)

@@ -20,8 +20,9 @@ from lightning_gpt.ladder import (
     causal_average_matrix,
     causal_average_softmax,
 )
+from lightning_gpt.ladder.kernels import rotate
 from lightning_gpt.ladder.rung8b_gpt import GPTAttention
-from lightning_gpt.ladder.rung9_modern import ShortConvolution, VariationalDropout, rotate
+from lightning_gpt.ladder.rung9_modern import ShortConvolution, VariationalDropout
 
 V, T, C = 11, 8, 32
 

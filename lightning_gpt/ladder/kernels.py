@@ -1,0 +1,114 @@
+"""Kernels: what a CPU computes faster in another way, with the same values and gradients. No rung.
+
+On a CPU an elementwise operation costs its passes over memory, not its arithmetic. Autograd, which knows each operation
+by itself, makes several passes where the whole function's gradient needs one or two; here it is written by hand.
+Compiled, or on a GPU, the plain form is taken: a compiler fuses it by itself.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.nn import functional as F
+
+LONGEST = 512  # positions up to which a (T, T) matrix of scores is faster than the fused kernel, in bf16
+
+
+def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float, is_causal: bool) -> Tensor:
+    """q, k, v (B, H, T, D) to softmax(q k^T / sqrt(D)) v, (B, H, T, D); see `F.scaled_dot_product_attention`.
+
+    In bf16 on a CPU the fused kernel computes in fp32, which on a processor with bf16 arithmetic takes twice as long as
+    the plain products.
+    """
+    plain = is_causal and mask is None and not dropout and q.dtype == torch.bfloat16 and q.device.type == "cpu"
+    T = q.shape[-2]
+    if not plain or T > LONGEST:
+        return F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal=is_causal)
+    future = torch.full((T, T), float("-inf"), dtype=q.dtype).triu(diagonal=1)
+    q, k, values = (x.flatten(0, 1) for x in (q * q.shape[-1] ** -0.5, k, v))  # (B H, T, D) each
+    weights = torch.baddbmm(future, q, k.mT).softmax(dim=-1)  # (B H, T, T)
+    return (weights @ values).view(v.shape)
+
+
+def by_hand(x: Tensor) -> bool:
+    """Returns whether a gradient written by hand is worth it: on a CPU, in training, not compiled."""
+    return x.requires_grad and torch.is_grad_enabled() and x.device.type == "cpu" and not torch.compiler.is_compiling()
+
+
+def squared_relu(x: Tensor) -> Tensor:
+    """x (...) to max(x, 0)^2, elementwise: "Primer", So et al. 2021."""
+    return _SquaredReLU.apply(x) if by_hand(x) else x.relu().square()  # type: ignore[no-untyped-call]
+
+
+class _SquaredReLU(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        positive = x.clamp(min=0)
+        ctx.save_for_backward(positive)
+        return positive * positive
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (positive,) = ctx.saved_tensors
+        return torch.mul(gradient, positive).mul_(2)
+
+
+def unit_rms(x: Tensor) -> Tensor:
+    """x (..., D) to x / sqrt(mean(x^2)), over the last dimension: "RMSNorm", Zhang, Sennrich 2019, without weights."""
+    return _UnitRMS.apply(x) if by_hand(x) else F.rms_norm(x, x.shape[-1:])  # type: ignore[no-untyped-call]
+
+
+class _UnitRMS(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        exact = torch.promote_types(x.dtype, torch.float32)
+        squares = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=exact).square()
+        scale = (squares / x.shape[-1] + torch.finfo(exact).eps).rsqrt().to(x.dtype)  # (..., 1)
+        y = x * scale
+        ctx.save_for_backward(y, scale)
+        return y
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        y, scale = ctx.saved_tensors
+        along = torch.linalg.vecdot(gradient, y).unsqueeze(-1) / y.shape[-1]  # what would only change the length
+        return torch.addcmul(gradient, y, along, value=-1).mul_(scale)
+
+
+def rotate(x: Tensor, start: int = 0, base: float = 10_000.0) -> Tensor:
+    """Turns channel pairs (i, i + D/2) of position t of x (..., T, D) by the angle t * base^(-2i/D).
+
+    The product of a turned query and a turned key depends on their distance alone: "RoFormer", Su et al. 2021.
+    The first of the T positions is `start`.
+    """
+    T, D = x.shape[-2:]
+    frequencies = base ** (-torch.arange(0, D, 2, device=x.device, dtype=torch.float32) / D)  # (D/2,)
+    positions = torch.arange(start, start + T, device=x.device, dtype=torch.float32)
+    angles = positions[:, None] * frequencies  # (T, D/2)
+    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    if by_hand(x):
+        return _Rotation.apply(x, cos, sin)  # type: ignore[no-untyped-call]
+    return x * torch.cat([cos, cos], dim=-1) + x.roll(D // 2, dims=-1) * torch.cat([-sin, sin], dim=-1)
+
+
+class _Rotation(Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        ctx.save_for_backward(cos, sin)
+        return turned(x, cos, sin)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        cos, sin = ctx.saved_tensors
+        return turned(gradient, cos, -sin), None, None  # turned back
+
+
+def turned(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """x (..., T, D) with its pairs turned by the angles of cos and sin (T, D/2), in two passes."""
+    a, b = x.chunk(2, dim=-1)
+    y = torch.empty_like(x)
+    c, d = y.chunk(2, dim=-1)
+    torch.mul(a, cos, out=c).addcmul_(b, sin, value=-1)
+    torch.mul(b, cos, out=d).addcmul_(a, sin)
+    return y
