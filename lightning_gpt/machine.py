@@ -184,6 +184,16 @@ def lost_process(error: BaseException) -> bool:
     return is_known or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
+def process_age() -> float:
+    """Returns the seconds since this process was started; elsewhere than on Linux, those that it has computed."""
+    try:
+        with open("/proc/self/stat", encoding="utf-8") as file:
+            ticks = int(file.read().rpartition(")")[2].split()[19])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    except (OSError, AttributeError):
+        return time.process_time()
+
+
 def peak_memory() -> int:
     """Returns this process's peak memory in bytes; 0 where that can't be measured."""
     try:

@@ -4,6 +4,8 @@ from lightning_gpt.arguments.program import command
 from lightning_gpt.launch.configuration import Stage, configure
 from lightning_gpt.launch.preparation import prepare
 from lightning_gpt.launch.running import run
+from lightning_gpt.launch.within import within_budget
+from lightning_gpt.machine import process_age
 
 
 def stage(name: Stage, args: list[str]) -> None:
@@ -13,4 +15,6 @@ def stage(name: Stage, args: list[str]) -> None:
         UserError: all that is wrong with them, the text, the network or the machine.
         Interrupted: a signal stopped the run, which was saved.
     """
+    if name == "fit":
+        args = within_budget(args, process_age())
     run(prepare(configure(name, args, command())))

@@ -103,7 +103,9 @@ class Configuration(LightningCLI):
         checkpoint, source = (value.get(name, "null") for name in ("ckpt_path", "init_from"))
         runs_dir = value.get("runs_dir", "runs")
         configured = any(option.source for option in given)
-        if {"ckpt_path", "init_from"} <= {option.name for option in given if not option.source}:
+        if {"ckpt_path", "init_from"} <= {
+            option.name for option in given if not option.source and option.value != "null"
+        }:
             raise UserError(
                 "--ckpt_path goes on with a run, --init_from begins a new one with its weights: give one of them"
             )
@@ -141,6 +143,12 @@ class Configuration(LightningCLI):
         )
         parser.add_argument("--name", type=str, default="gpt", help="The run's name: it lies in <runs_dir>/<name>/.")
         parser.add_argument("--runs_dir", type=str, default="runs", help="The folder of all runs.")
+        parser.add_argument(
+            "--budget",
+            type=str | None,
+            default=None,
+            help="The time of the whole command, as 90s, 2m or 1h30m: it chooses what to train, and how long.",
+        )
         parser.add_argument(
             "--resume",
             type=Literal["never", "ask", "auto"],

@@ -26,6 +26,7 @@ OWN: dict[str, Any] = {
     "init_from": str | None,
     "name": str,
     "runs_dir": str,
+    "budget": str | None,
     "resume": Literal["never", "ask", "auto"],
     "save_every_n_steps": int | None,
     "film": bool,

@@ -14,6 +14,7 @@ from lightning_gpt.launch.configuration import configure
 from lightning_gpt.launch.options import ASIDE, CHOICES, choice_options, known_options, typed
 from lightning_gpt.launch.preparation import prepare
 from lightning_gpt.launch.running import run
+from lightning_gpt.launch.within import within_budget
 from lightning_gpt.runs import Run
 
 SHORT = {"seed": "seed_everything", "network": "model.network", "optimizer": "model.optimizer"}
@@ -73,7 +74,7 @@ def fit(
     ordered = sorted(given.items(), key=lambda item: item[0] not in CHOICES)
     args = [f"--config={path}" for path in recipes] + [f"--{name}={written(name, value)}" for name, value in ordered]
     words = [repr(str(path)) for path in recipes] + [f"{name}={value!r}" for name, value in short.items()]
-    configuration = configure("fit", args, command=f"lightning_gpt.fit({', '.join(words)})")
+    configuration = configure("fit", within_budget(args), command=f"lightning_gpt.fit({', '.join(words)})")
     prepared = prepare(configuration, further)
     if not prepared.problems and not prepared.has_folder:
         raise UserError("a run without a logger has no folder: leave trainer.logger, or take a Trainer of your own")

@@ -1,0 +1,99 @@
+"""Plans: networks of growing size, with all else that a run of them needs but the number of its steps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+MEMORISING = 8.0  # passes over the text from which on a network of half a parameter a character learns it by heart
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network of rung 9, or an ensemble of them, and its batches; trained by Muon with a linear decay.
+
+    Attributes:
+        n_layer: blocks.
+        n_head: heads of each block.
+        n_embd: channels.
+        block_size: context length, in tokens.
+        batch_size: blocks a step, for each network.
+        n_member: networks.
+    """
+
+    n_layer: int
+    n_head: int
+    n_embd: int
+    block_size: int = 256
+    batch_size: int = 16
+    n_member: int = 1
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of one network's blocks: 12 matrices of (n_embd, n_embd) in each."""
+        return 12 * self.n_layer * self.n_embd**2
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens of a step, of all networks together."""
+        return self.block_size * self.batch_size * self.n_member
+
+    @property
+    def flops_per_token(self) -> float:
+        """Floating-point operations of the blocks' matrix products for a token, forward and backward."""
+        return 6.0 * self.parameters + 12.0 * self.n_layer * self.block_size * self.n_embd
+
+    def dropout(self, passes: float) -> float:
+        """Returns the dropout that suits so many passes over the text."""
+        return 0.0 if passes <= 4 else 0.1 if passes <= 10 else 0.2
+
+    def options(self, passes: float) -> dict[str, Any]:
+        """Returns the options of a fit, by their full names, but for its steps.
+
+        Args:
+            passes: over the text, of each network.
+        """
+        members = {"model.network.n_member": self.n_member} if self.n_member > 1 else {}
+        return {
+            "data.block_size": self.block_size,
+            "data.batch_size": self.batch_size * self.n_member,
+            "model.network": "Ensemble" if members else "ModernGPT",
+            **members,
+            "model.network.n_layer": self.n_layer,
+            "model.network.n_head": self.n_head,
+            "model.network.n_embd": self.n_embd,
+            "model.network.dropout": self.dropout(passes),
+            "model.network.zero_init": False,
+            **TRAINING,
+        }
+
+    def memorises(self, characters: int, passes: float) -> bool:
+        """Returns whether it would learn a text of so many characters by heart, not how to write such a text."""
+        return passes > MEMORISING and self.parameters > 0.5 * characters
+
+
+# as configs/base/muon.yaml has it
+TRAINING: Mapping[str, Any] = {
+    "model.optimizer": "Muon",
+    "model.optimizer.lr": 0.02,
+    "model.optimizer.adamw_lr": 0.01,
+    "model.optimizer.weight_decay": 0.2,
+    "model.schedule.warmup_steps": 20,
+    "model.schedule.decay": "linear",
+    "model.schedule.decay_fraction": 1.0,
+    "model.schedule.final": 0.02,
+    "trainer.gradient_clip_val": 1.0,
+    "trainer.devices": 1,
+}
+
+PLANS = (
+    Plan(2, 1, 64, block_size=64),
+    Plan(2, 2, 128, block_size=64),
+    Plan(4, 2, 128, batch_size=8),
+    Plan(6, 3, 192),
+    Plan(6, 3, 192, n_member=3),
+    Plan(6, 3, 192, n_member=5),
+    Plan(8, 4, 256),
+    Plan(8, 6, 384),
+    Plan(12, 8, 512),
+    Plan(12, 12, 768),
+)
