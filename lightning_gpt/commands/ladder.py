@@ -7,6 +7,7 @@ from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from lightning_gpt.arguments.program import command
@@ -18,11 +19,13 @@ from lightning_gpt.launch.configuration import configure
 from lightning_gpt.launch.preparation import prepare
 from lightning_gpt.launch.running import run
 from lightning_gpt.model import TrainedGPT
-from lightning_gpt.pictures import draw_attention, draw_ladder, png
+from lightning_gpt.pictures import LOOKS, draw_attention, draw_ladder, png
 from lightning_gpt.runs import Run, newest_last
 from lightning_gpt.runs.config import FILE, read_config
 from lightning_gpt.runs.text import text_of
+from lightning_gpt.text import Tokens
 from lightning_gpt.text.baselines import baselines
+from lightning_gpt.text.lines import held_out_line
 
 OWN = {
     "--name": ": leave it out",
@@ -30,7 +33,7 @@ OWN = {
     "--ckpt_path": ": leave it out",
     "--resume": ": leave it out",
 }
-LINE = "We know, "  # of Shakespeare's first page: rung 3's attention over it is drawn
+LINE = 28  # tokens of the held-out line over which the attention of rung 3 is drawn
 
 
 @dataclass(frozen=True)
@@ -200,16 +203,16 @@ def row_of(number: int, name: str, runs: Sequence[Run]) -> Row:
 
 
 def report(rows: Sequence[Row], runs: Mapping[int, Run], folder: Path) -> None:
-    """Writes table, picture, and the attention map of rung 3."""
+    """Writes table, picture of the losses, and rung 3's attention map."""
     curves = {
         row.rung: [(v.step, v.nats_per_token) for v in done.result.validations]
         for row, done in zip(rows, runs.values(), strict=True)
     }
-    for number, done in runs.items():
-        if RUNGS[number - 1].network is SingleHeadGPT:
-            save(folder / "attention.png", png(attention_map(done.load("last"))))
     first = next(iter(runs.values()))
     tokens = text_of(first.last, first.load("last").record, first.config["data"]["data_dir"])
+    for number, done in runs.items():
+        if RUNGS[number - 1].network is SingleHeadGPT:
+            save(folder / "attention.png", png(attention_map(done.load("last"), tokens)))
     table = markdown(rows)
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, [field.name for field in fields(Row)])
@@ -217,7 +220,8 @@ def report(rows: Sequence[Row], runs: Mapping[int, Run], folder: Path) -> None:
     writer.writerows(asdict(row) for row in rows)
     save(folder / "table.md", table.encode())
     save(folder / "table.csv", text.getvalue().encode())
-    save(folder / "ladder.png", png(draw_ladder(curves, baselines(tokens), tokens.tokenizer.unit)))
+    picture = draw_ladder(curves, baselines(tokens), tokens.tokenizer.unit)
+    save(folder / "ladder.png", png(picture.quantize(64)))
     print(f"\n{table}\ntable, picture and curves are in {folder}/")
 
 
@@ -238,12 +242,18 @@ def markdown(rows: Sequence[Row]) -> str:
     return head + "".join(lines)
 
 
-def attention_map(gpt: TrainedGPT) -> Image.Image:
-    """Draws the attention of a trained rung 3 over a line of Shakespeare, a block long."""
-    ids = gpt.tokenizer.encode(LINE, unknown="skip")[: gpt.network.block_size]
-    maps = attention_maps(gpt.network, ids)[0].numpy()
+def attention_map(gpt: TrainedGPT, tokens: Tokens) -> Image.Image:
+    """Draws the attention of a trained rung 3 over a held-out line, several blocks long.
+
+    Each token looks back over the block that ends with it, as when text is written.
+    """
+    ids = held_out_line(tokens, LINE)
+    whole = np.zeros((1, len(ids), len(ids)))
+    for end in range(1, len(ids) + 1):
+        start = max(end - gpt.network.block_size, 0)
+        whole[0, end - 1, start:end] = attention_maps(gpt.network, ids[start:end])[0, 0, -1].numpy()
     labels = [gpt.tokenizer.token_text(token) for token in ids.tolist()]
-    return draw_attention(maps, labels, "rung 3: what its one head looks at", cell=40)
+    return draw_attention(whole, labels, "rung 3: what its one head looks at", cell=20, words=LOOKS)
 
 
 def save(path: Path, contents: bytes) -> None:

@@ -4,9 +4,13 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
+from lightning_gpt.pictures.spread import spread
+
 Curve = Sequence[tuple[float, float]]  # (x, y)
 WIDTH, HEIGHT = 640, 340
-LEFT, RIGHT, TOP, BOTTOM = 68, 16, 14, 46
+LEFT, RIGHT, TOP, BOTTOM = 68, 178, 14, 46  # at the right the names
+INSIDE = 10  # from the frame to the first point, and from the last
+LINE = 22  # from one name to the next: on a phone they are as high
 
 
 def line_chart(
@@ -14,8 +18,8 @@ def line_chart(
 ) -> str:
     """Draws curves by name, and flat lines at levels by name, as an <svg> element.
 
-    Lines differ by dashes as well as by colour, and are named above. Its colours are the classes line-0 …,
-    its text takes the page's.
+    Each is named where it ends, with its last value; lines differ by dashes as well as by colour. Its colours are the
+    classes line-0 …, its text takes the page's.
     """
     points = [point for curve in curves.values() for point in curve]
     xs = [math.log10(max(x, 1)) if log_x else x for x, _ in points]
@@ -25,9 +29,9 @@ def line_chart(
 
     def at(x: float, y: float) -> tuple[float, float]:
         across = ((math.log10(max(x, 1)) if log_x else x) - x_low) / (x_high - x_low or 1)
-        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - (y - y_low) / (y_high - y_low) * (
-            HEIGHT - TOP - BOTTOM
-        )
+        return LEFT + INSIDE + across * (WIDTH - LEFT - RIGHT - 2 * INSIDE), HEIGHT - BOTTOM - (y - y_low) / (
+            y_high - y_low
+        ) * (HEIGHT - TOP - BOTTOM)
 
     parts = []
     for y in ticks(y_low, y_high):
@@ -38,12 +42,11 @@ def line_chart(
     for x in marks:
         place, _ = at(x, y_low)
         parts.append(f'<text x="{place:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{x:,g}</text>')
-    names = []  # above the curves, which may run through them
+    ends = []  # (place, class, what is written)
     for name, y in levels.items():
         _, place = at(1, y)
         parts.append(f'<line class="level" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{place:.1f}" y2="{place:.1f}"/>')
-        where = f'x="{WIDTH - RIGHT}" y="{place - 4:.1f}" text-anchor="end"'
-        names.append(f'<text class="small" {where}>{escape(name)} {y:.3f}</text>')
+        ends.append((place, "level", f"{name} {y:.3f}"))
     # a single line is solid
     for i, (name, curve) in enumerate(curves.items(), start=int(len(curves) == 1)):
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in curve))
@@ -55,12 +58,16 @@ def line_chart(
                 f"{point[0]:,g}</title></circle>"
                 for point, (x, y) in ((point, at(*point)) for point in curve)
             ]
-        left = LEFT + 12 + 150 * (i - (len(curves) == 1))
-        parts.append(f'<line class="line-{i}" x1="{left}" x2="{left + 26}" y1="{TOP + 2}" y2="{TOP + 2}"/>')
-        parts.append(f'<text x="{left + 32}" y="{TOP + 6}">{escape(name)}</text>')
-    parts += names
+        ends.append((at(*curve[-1])[1], f"line-{i}", f"{name} {curve[-1][1]:.3f}"))
+    ends.sort()
+    for (place, kind, said), y in zip(ends, spread([end[0] for end in ends], LINE), strict=True):
+        right = WIDTH - RIGHT
+        parts.append(f'<line class="{kind}" x1="{right + 2}" x2="{right + 14}" y1="{place:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="small of-{kind}" x="{right + 18}" y="{y + 4:.1f}">{escape(said)}</text>')
     middle = (HEIGHT - BOTTOM + TOP) / 2
-    parts.append(f'<text x="{(LEFT + WIDTH) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x_label)}</text>')
+    parts.append(
+        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x_label)}</text>'
+    )
     parts.append(f'<text transform="translate(13 {middle}) rotate(-90)" text-anchor="middle">{escape(y_label)}</text>')
     label = escape(f"{y_label} over {x_label}: {', '.join(curves)}", quote=True)
     return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>'

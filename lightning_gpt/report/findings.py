@@ -103,6 +103,7 @@ def find_out(
     known = np.flatnonzero(np.isfinite(spread.nats))  # all but the first token's
     lines = expected_lines(spread.text, spread.nats)
     beginning = tokens.held_out_ids(SHOWN + 1)
+    cut = examples is None and not tokenizer.token_bytes(int(tokens.train_ids[-1])).endswith(b"\n")
     looked_at = held_out_line(tokens, min(LOOKED_AT, gpt.network.block_size))
     maps = attention_maps(gpt.network, looked_at.to(gpt.device))
     index = training_index(tokens)
@@ -116,7 +117,7 @@ def find_out(
         curves=curves,
         baselines=baselines,
         samples=[write(gpt, index, readable, temperature, seed) for temperature in TEMPERATURES],
-        pieces=pieces(beginning, gpt.read(beginning, GUESSES), tokenizer),
+        pieces=whole_lines(pieces(beginning, gpt.read(beginning, GUESSES), tokenizer), cut),
         shared=bool(tokens.token_lengths[:, 0].max() > 1),
         classes=mean_by_class(spread.nats[known], "".join(spread.text[i] for i in known)),
         positions=by_position(whole.nats, seen(len(val_ids), gpt.network.block_size, examples)),
@@ -154,6 +155,14 @@ def pieces(ids: np.ndarray, predicted: Predictions, tokenizer: Tokenizer) -> lis
             found.append(Piece(text, nats, guesses))
             nats = None
     return found
+
+
+def whole_lines(read: Sequence[Piece], cut: bool) -> Sequence[Piece]:
+    """Leaves out a first line that was `cut` where the text was split, and what is empty after it, if more follows."""
+    if not cut:
+        return read
+    end = next((i for i, piece in enumerate(read) if "\n" in piece.text), len(read))
+    return read[next((i for i in range(end, len(read)) if read[i].text.strip("\n")), 0) :]
 
 
 def seen(n: int, block_size: int, examples: Examples | None) -> np.ndarray:

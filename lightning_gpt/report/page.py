@@ -7,7 +7,7 @@ from html import escape as html_escape
 from itertools import groupby
 from pathlib import Path
 
-from lightning_gpt.pictures import draw_attention, line_chart, png
+from lightning_gpt.pictures import LOOKS, draw_attention, line_chart, png
 from lightning_gpt.pictures.attention import visible
 from lightning_gpt.report.findings import Findings, Line, Sample
 from lightning_gpt.text.overlap import LONG
@@ -117,10 +117,10 @@ def surprisal(found: Findings) -> str:
     bounds = ["0", *(f"{step:g}" for step in STEPS)]
     legend = "".join(f'<b class="h{i}">{low}</b>' for i, low in enumerate(bounds))
     return (
-        f"<h2>What surprised it</h2>\n<p>The beginning of the held-out text, {length:,} characters: the "
+        f"<h2>What surprised it</h2>\n<p>The held-out text from its first whole line on, {length:,} characters: the "
         f"stronger the colour, the less likely the network had thought the {found.unit}. Point at one, or tap it, for "
         f'its five best guesses.</p><p class="legend">nats, from {legend}</p>\n<div class="reader">'
-        f'<div class="text" id="read">{"".join(spans)}</div><div id="guess">point at a {found.unit}</div></div>'
+        f'<div id="guess">point at a {found.unit}</div><div class="text" id="read">{"".join(spans)}</div></div>'
     )
 
 
@@ -178,15 +178,17 @@ def attention(found: Findings) -> str:
     """Renders an attention map for each head."""
     if not len(found.maps):
         return ""
-    pictures = "".join(
-        f'<img class="map" alt="block {i}, head {j}" src="data:image/png;base64,'
-        f'{base64.b64encode(png(draw_attention(head[None], found.looked_at, f"block {i}, head {j}"))).decode()}">'
-        for i, heads in enumerate(found.maps, start=1)
-        for j, head in enumerate(heads, start=1)
-    )
+    pictures = []
+    for i, heads in enumerate(found.maps, start=1):
+        for j, head in enumerate(heads, start=1):
+            name = f"block {i}, head {j}"
+            picture = base64.b64encode(png(draw_attention(head[None], found.looked_at, name, words=LOOKS))).decode()
+            pictures.append(f'<img class="map" alt="{name}" src="data:image/png;base64,{picture}">')
     return (
-        f"<h2>Attention</h2>\n<p>Each row is a {found.unit} of a held-out line, and shares its attention among the "
-        f'{found.unit}s above: no colour is none, the strongest all of it.</p><div class="maps">{pictures}</div>'
+        f"<h2>Attention</h2>\n<p>How to read a head: each row is a {found.unit} of a held-out line, which shares all "
+        f"of its attention among itself and the {found.unit}s before it, the stronger the colour, the more; strong on "
+        f"the diagonal, it looks at itself; just below, at the one before; a strong column is a {found.unit} that all "
+        f'look back to.</p><div class="maps">{"".join(pictures)}</div>'
     )
 
 
