@@ -17,7 +17,7 @@ CONFIGS  = $(addprefix --config ,$(RECIPE))
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-export data train validate generate report page doctor ladder watch tensorboard test test-slow test-browser check check-page bench bench-long notebooks notebooks-run clean
+.PHONY: help setup setup-export data train validate generate report page doctor ladder watch tensorboard test test-slow test-browser check check-page bench bench-long notebooks notebooks-run pictures clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -64,6 +64,7 @@ watch: setup ## the run that is training, on a page of this machine; stop and sa
 
 # text=0 means all of them by the manual, and none of them to the data server
 tensorboard: setup ## watch the runs at http://localhost:6006 (PORT=)
+	@echo "the curves as they are, not smoothed: http://localhost:$(PORT)/?smoothing=0"
 	@$(BIN)/tensorboard --logdir runs --port $(PORT) --samples_per_plugin text=1000,images=200
 
 # a worker a core; when one has nothing left it takes tests from another
@@ -87,6 +88,10 @@ notebooks: setup ## the lecture as notebooks, to run and to change: opens docs/l
 
 notebooks-run: setup ## run the notebooks, and store in them what they print: NOTEBOOKS=
 	@$(BIN)/python tests/notebooks.py $(NOTEBOOKS)
+
+pictures: setup ## make the pictures of docs/pictures again: trains for some minutes, needs Chromium
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
+	@$(BIN)/python tests/photograph.py $(ARGS)
 
 bench: setup ## measure this project beside a plain PyTorch loop, about 15 minutes: runs/bench/table.md
 	@$(BIN)/lightning-gpt bench $(ARGS)
