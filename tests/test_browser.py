@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import TEXT, TINY, Shell, contrast
+from conftest import ROOT, TEXT, TINY, Shell, contrast
 
 pytestmark = pytest.mark.browser
 
@@ -86,21 +86,34 @@ def test_the_first_page_has_cards_for_all(tab, screenshot):
         seen(page, tag)  # without scrolling: it begins with the network's own
 
 
-def test_losses_and_baselines_share_a_chart(tab, screenshot):
+def test_the_printed_address_leaves_curves_as_they_are(browser, tensorboard):
+    makefile = (ROOT / "Makefile").read_text()
+    page = browser.new_page(viewport={"width": 1500, "height": 1000})
+    page.goto(tensorboard + re.search(r"http://localhost:\$\(PORT\)(/\S*)\"", makefile)[1])
+    page.get_by_text("Value", exact=True).first.wait_for(timeout=60_000)
+    page.wait_for_timeout(1500)
+    # the column beside it, of what is smoothed
+    assert not any(column.is_visible() for column in page.get_by_text("Smoothed", exact=True).all())
+    page.close()
+
+
+def test_the_loss_stands_over_what_counting_reaches(tab, screenshot):
     page = tab("custom_scalars")
-    seen(page, "trained on, held out, and what counting alone reaches")
-    seen(page, "Matches (6)")
-    entries = page.locator("tf-custom-scalar-multi-line-chart-card").first.locator(".match-list-entry")
-    names = {text.split()[1] for text in entries.all_text_contents()}
+    seen(page, "held out; the band lies between counting bigrams (its upper edge) and 5-grams")
+    seen(page, "Matches (1)")
     page.wait_for_timeout(1500)  # lines are drawn one after another
     screenshot(page, "custom-scalars")
-    counted = {f"n-gram_loss/{name}" for name in ("uniform", "unigram", "bigram", "5-gram")}
-    assert names == {"loss/train", "loss/val"} | counted
+    band = page.locator("tf-custom-scalar-margin-chart-card").first
+    assert "do not match" not in band.inner_text() and "lacks data" not in band.inner_text()
+    lines = page.locator("tf-custom-scalar-multi-line-chart-card").first.locator(".match-list-entry")
+    assert {text.split()[1] for text in lines.all_text_contents()} == {"loss/train", "loss/val"}
 
 
 def test_samples_keep_their_line_breaks(tab, screenshot):
     page = tab("text")
     seen(page, "sample/'Shall I'")
+    groups = [name.split()[0] for name in page.locator("tf-category-paginated-view .heading").all_inner_texts()]
+    assert groups == ["sample", "the_run"]  # what is read comes first
     seen(page, "sample/'Rough winds'")
     blocks = page.locator("tf-text-loader pre code")
     blocks.first.wait_for()
@@ -186,6 +199,7 @@ def test_a_character_shows_its_guesses(browser, report):
     character.hover()
     shown = page.locator("#guess").inner_text()
     assert "nats; expected" in shown and shown.count("%") == 5
+    assert page.locator("#guess").bounding_box()["y"] < page.locator("#read").bounding_box()["y"]  # it covers no line
     page.locator("#read b").nth(9).click()
     assert page.locator("#guess").inner_text() != shown
     page.close()

@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 from conftest import TEXT, TINY
+from PIL import Image
 from send_signal import send_signal
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -76,19 +77,24 @@ def test_its_page_in_tensorboard_is_complete(trained):
         "optim/lr", "optim/grad_norm", "novelty/longest_copied", "novelty/share_copied",
     }  # fmt: skip
     losses = [event.value for event in events.Scalars("loss/val")]
-    assert len(losses) == 2 and [e.step for e in events.Scalars("n-gram_loss/5-gram")] == [0, 9, 19]
+    assert len(losses) == 2 and [e.step for e in events.Scalars("loss/val")] == [9, 19]
+    for name in ("5-gram", "bigram"):  # the band of a chart must have the steps of the curve
+        assert [e.step for e in events.Scalars(f"n-gram_loss/{name}")] == [9, 19]
     assert [event.value for event in events.Scalars("val/best_loss")] == [losses[0], min(losses)]
     (sample,) = [tag for tag in tags["tensors"] if tag.startswith("sample/")]
     texts = [event.tensor_proto.string_val[0].decode() for event in events.Tensors(sample)]
     assert len(texts) == 2 and all(line.startswith("    ") for text in texts for line in text.split("\n"))
-    (card,) = [event.tensor_proto.string_val[0].decode() for event in events.Tensors("run/text_summary")]
+    (card,) = [event.tensor_proto.string_val[0].decode() for event in events.Tensors("the_run/text_summary")]
     assert all(f"    {word} " in card for word in ("text", "network", "machine", "command", "code")), card
+    assert max(map(len, card.split("\n"))) <= 94  # with its indent: a long command stays inside of its box
     assert set(tags["images"]) == {f"maps_of_attention/block_{i}_head_{j}" for i in (1, 2) for j in (1, 2)}
     assert tags["graph"] and len(events.Images("maps_of_attention/block_1_head_1")) == 2
     assert events.PluginTagToContent("custom_scalars") and events.PluginTagToContent("hparams")
     points, names = (next(trained.run.glob(f"*/*/{name}.tsv")).read_text() for name in ("tensors", "metadata"))
     assert names.splitlines()[:2] == ["character\tclass", "'\\n'\tline break"]
     assert len(points.splitlines()) == len(names.splitlines()) - 1 == len(set(TEXT))
+    with Image.open(next(trained.run.glob("*/*/sprite.png"))) as letters:
+        assert letters.width == letters.height >= 20 * len(set(TEXT)) ** 0.5
     assert sorted(path.name for path in trained.run.iterdir() if path.suffix == ".yaml") == ["config.yaml"]
 
 

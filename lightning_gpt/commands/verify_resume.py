@@ -20,6 +20,7 @@ import torch
 from lightning_gpt.errors import UserError
 from lightning_gpt.model import checkpoint
 from lightning_gpt.runs import Run, newest_last, read_events
+from lightning_gpt.training.progress import CARD
 
 COMPARED = ("epoch", "global_step", "state_dict", "optimizer_states", "lr_schedulers", "lightning_gpt")
 
@@ -143,7 +144,7 @@ def saved_values(home: Path) -> Iterator[tuple[str, Any]]:
     folder = last.parent.parent
     yield from leaves([{**asdict(v), "seconds": None} for v in Run(folder).result.validations], "result")
     for tag, curve in read_events(folder).items():
-        if not tag.startswith("speed/") and tag != "run/text_summary":  # the run's card says where it began
+        if not tag.startswith("speed/") and tag != f"{CARD}/text_summary":  # the run's card says where it began
             yield tag, curve
 
 

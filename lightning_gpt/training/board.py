@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,9 +15,9 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from lightning_gpt.ladder.maps import attention_maps
-from lightning_gpt.pictures import draw_attention
+from lightning_gpt.pictures import LOOKS, draw_attention, draw_letters
 from lightning_gpt.runs.curves import COUNTED
-from lightning_gpt.text.classes import character_class
+from lightning_gpt.text.classes import CLASSES, character_class
 from lightning_gpt.text.lines import held_out_line
 from lightning_gpt.training.describe import hyperparameters
 from lightning_gpt.training.loggers import takes_options, takes_picture, takes_text, write_numbers, write_picture
@@ -48,17 +48,17 @@ CHARTS: dict[str, dict[str, list[str | list[str]]]] = {
 }
 
 
-def charts(unit: str) -> dict[str, dict[str, list[str | list[str]]]]:
-    """Lays out TensorBoard's charts, the loss first, where a token is called `unit`."""
-    return {
-        f"loss, in nats per {unit}": {
-            "trained on, held out, and what counting alone reaches on the held-out text": [
-                "Multiline",
-                ["loss/.*", f"{COUNTED}/.*"],
-            ],
-        },
-        **CHARTS,
-    }
+def charts(unit: str, counted: Collection[str]) -> dict[str, dict[str, list[str | list[str]]]]:
+    """Lays out TensorBoard's charts, the loss first, where a token is called `unit`, with the baselines' names.
+
+    TensorBoard gives a run one colour, and smooths lines, but for the "Margin" charts: a line over a band.
+    """
+    losses: dict[str, list[str | list[str]]] = {"trained on, and held out": ["Multiline", ["loss/train", "loss/val"]]}
+    if counted:
+        above = "bigram" if "bigram" in counted else "unigram"
+        title = f"held out; the band lies between counting {above}s (its upper edge) and 5-grams (its lower edge)"
+        losses = {title: ["Margin", ["loss/val", f"{COUNTED}/5-gram", f"{COUNTED}/{above}"]], **losses}
+    return {f"loss, in nats per {unit}": losses, **CHARTS}
 
 
 class Board(TensorBoardLogger):
@@ -87,10 +87,12 @@ class Page(Callback):
 
     STATE: ClassVar = {"best": is_loss}
     MOST_POINTS = 10_000_000  # numbers of an embedding that is drawn: TensorBoard reads them as text, all at once
-    LINE = 24  # characters of the line whose attention is drawn: as many as TensorBoard shows without shrinking them
+    MOST_LETTERS = 1024  # points that are drawn as what they say
+    LINE = 22  # characters of the line whose attention is drawn: as many as TensorBoard shows without shrinking them
 
     def __init__(self) -> None:
         self._best = math.inf
+        self._compared = False  # whether this process has written the hyperparameters
 
     def state_dict(self) -> dict[str, float]:
         """Saves the best loss so far, for a resumed run."""
@@ -101,10 +103,8 @@ class Page(Callback):
         self._best = state_dict["best"]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes layout, hyperparameters and graph, once a process."""
+        """Writes layout and graph, and the hyperparameters to other loggers, once a process."""
         assert isinstance(pl_module, LanguageModel)
-        if trainer.is_global_zero and trainer.global_step == 0:
-            write_numbers(trainer, self._baselines(pl_module))
         if trainer.is_global_zero:
             for logger in trainer.loggers:
                 if not isinstance(logger, Board):
@@ -112,10 +112,7 @@ class Page(Callback):
         writer = writer_of(trainer)
         if writer is None:
             return
-        writer.add_custom_scalars(charts(pl_module.tokenizer.unit))
-        # torch's own function for this opens another event file for the same run
-        for summary in hparams(hyperparameters(trainer, pl_module), {BEST: 0.0}):  # type: ignore[no-untyped-call]
-            writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+        writer.add_custom_scalars(charts(pl_module.tokenizer.unit, pl_module.data.baselines()))
         net = pl_module.blueprint(*pl_module.data.sizes)  # only its shape is drawn, and no random number is used up
         ids = torch.zeros(1, net.block_size, dtype=torch.long, device="meta")
         # without its check, which costs two more
@@ -125,21 +122,30 @@ class Page(Callback):
             writer.add_graph(trace, ids)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draws baselines beside the loss, the best loss so far, and each head's attention."""
+        """Draws baselines beside the loss, the best loss so far, and each head's attention.
+
+        Hyperparameters come with the first loss: a run that has none would be an empty row of the table.
+        """
         if not trainer.loggers or not trainer.is_global_zero or not in_fit(trainer):
             return
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
         self._best = min(self._best, float(trainer.callback_metrics["val/loss"]))
         write_numbers(trainer, {**self._baselines(pl_module), BEST: self._best})
+        if (writer := writer_of(trainer)) is not None and not self._compared:
+            # torch's own function for this opens another event file for the same run
+            for summary in hparams(hyperparameters(trainer, pl_module), {BEST: 0.0}):  # type: ignore[no-untyped-call]
+                writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
+            self._compared = True
         ids = self._line(pl_module)
         labels = [pl_module.tokenizer.token_text(token) for token in ids.tolist()]
         for block, maps in enumerate(attention_maps(pl_module.net, ids).cpu().numpy(), start=1):
             for head in range(len(maps)):
-                picture = draw_attention(maps[head : head + 1], labels, f"block {block}, head {head + 1}", cell=12)
+                title = f"block {block}, head {head + 1}"
+                picture = draw_attention(maps[head : head + 1], labels, title, cell=12, words=LOOKS)
                 write_picture(trainer, f"{MAPS}/block_{block}_head_{head + 1}", picture)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Writes the tokens' embedding, as points."""
+        """Writes the tokens' embedding, as points; each is drawn as what it says, in the colour of its class."""
         writer = writer_of(trainer)
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
         # (V, C); of rung 1 its table: rows of what follows a character
@@ -148,9 +154,15 @@ class Page(Callback):
             return
         tokenizer = pl_module.tokenizer
         texts = [tokenizer.token_text(token) for token in range(len(tokenizer))]
+        classes = [character_class(text.strip(" ")[:1] or " ") for text in texts]
+        letters = None
+        if len(texts) <= self.MOST_LETTERS:
+            drawn = draw_letters(texts, [CLASSES.index(name) for name in classes])
+            letters = torch.from_numpy(drawn).permute(0, 3, 1, 2) / 255
         writer.add_embedding(
             points,
-            metadata=[[repr(text), character_class(text.strip(" ")[:1] or " ")] for text in texts],
+            metadata=[[repr(text), name] for text, name in zip(texts, classes, strict=True)],
+            label_img=letters,
             metadata_header=[tokenizer.unit, "class"],
             tag=f"{tokenizer.unit}s",
             global_step=trainer.global_step,

@@ -1,6 +1,7 @@
 """Shows a run's progress: its card, a bar, a line a validation, its speed. Writes no file of its own."""
 
 import statistics
+import textwrap
 import time
 from typing import Any, ClassVar
 
@@ -14,6 +15,9 @@ from lightning_gpt.training.describe import card, flops_per_token, provenance
 from lightning_gpt.training.loggers import write_text
 from lightning_gpt.training.module import LanguageModel, in_fit
 from lightning_gpt.training.restoring import is_seconds
+
+CARD = "the_run"  # after the samples in the alphabet, which TensorBoard's page of texts therefore begins with
+WIDEST = 90  # characters of a line there that stays inside of its box
 
 
 class ProgressBar(TQDMProgressBar):
@@ -155,14 +159,17 @@ class RunLog(Callback):
         self._since = 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Prints the card (text, network, machine, folder), and logs it as `run` among TensorBoard's texts."""
+        """Prints the card (text, network, machine, folder), and logs it as CARD among TensorBoard's texts."""
         self._since = time.perf_counter()
         assert isinstance(pl_module, LanguageModel)
         rows = card(trainer, pl_module)
         pl_module.print("\n".join(row(head, said) for head, said in rows) + "\n")
         if trainer.is_global_zero:
             rows += provenance(self.command, self.version)
-            write_text(trainer, "run", "\n".join(f"{head:{HEAD}}{said}" for head, said in rows))
+            folded = (
+                textwrap.wrap(f"{head:{HEAD}}{said}", WIDEST, subsequent_indent=" " * HEAD) for head, said in rows
+            )
+            write_text(trainer, CARD, "\n".join(line for lines in folded for line in lines))
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Prints step, losses in nats per token, bits per character (and per byte where it differs), seconds.

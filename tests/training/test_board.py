@@ -1,5 +1,10 @@
+import signal
+
 import pytest
+from conftest import TINY
 from markdown import markdown
+from send_signal import send_signal
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from lightning_gpt import UserError
 from lightning_gpt.training import SampleText
@@ -25,5 +30,26 @@ def test_bad_options_are_refused_at_once():
 
 def test_the_loss_comes_first_and_names_its_unit():
     for unit in ("character", "token"):
-        first, *others = charts(unit)
+        first, *others = charts(unit, {})
         assert first == f"loss, in nats per {unit}" and "bits of held-out text" in others
+
+
+@pytest.mark.parametrize(
+    ("counted", "above"),
+    [(["uniform", "unigram", "bigram", "5-gram"], "bigram"), (["uniform", "unigram", "5-gram"], "unigram"), ([], None)],
+)
+def test_the_loss_is_shown_over_what_counting_reaches(counted, above):
+    """Of examples nothing is counted; of a large vocabulary no bigrams."""
+    losses = next(iter(charts("token", counted).values()))
+    assert ["Multiline", ["loss/train", "loss/val"]] in losses.values()
+    bands = {title: tags for title, (kind, tags) in losses.items() if kind == "Margin"}
+    assert list(bands.values()) == ([["loss/val", "n-gram_loss/5-gram", f"n-gram_loss/{above}"]] if above else [])
+    assert all(f"{above}s (its upper edge)" in title for title in bands)
+
+
+def test_a_run_without_a_loss_is_no_row_of_the_table(shell):
+    shell.process("fit", "--data.corpus=text.txt", *TINY, *send_signal(signal.SIGINT, step=5), status=130)
+    events = EventAccumulator(str(shell.folder / "runs/gpt/version_0")).Reload()
+    assert events.PluginTagToContent("custom_scalars") and "hparams" not in events.summary_metadata
+    shell("fit", "--ckpt_path=last")
+    assert EventAccumulator(str(shell.folder / "runs/gpt/version_0")).Reload().PluginTagToContent("hparams")
