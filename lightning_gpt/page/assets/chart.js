@@ -8,6 +8,7 @@ import { element, svg } from "./dom.js";
 
 const LEFT = 52; // pixels around the lines
 const RIGHT = 12;
+const NAMES = 88; // for the levels' names, at the right
 const TOP = 10;
 const BOTTOM = 24;
 const LABEL = 14; // between two levels' names
@@ -77,7 +78,7 @@ export class Chart {
   point(x) {
     if (!this.steps.length) return;
     const { low, high } = this.range(this.steps);
-    this.choose(this.nearest(low + ((x - LEFT) / (this.width - LEFT - RIGHT)) * (high - low)));
+    this.choose(this.nearest(low + ((x - LEFT) / (this.right - LEFT)) * (high - low)));
   }
 
   /** @param {number} step @returns {number} the place of the nearest one */
@@ -88,6 +89,10 @@ export class Chart {
 
   get width() {
     return this.picture.clientWidth;
+  }
+
+  get right() {
+    return this.width - RIGHT - (this.levels.length ? NAMES : 0);
   }
 
   /** @param {number[]} values */
@@ -104,10 +109,11 @@ export class Chart {
     const [across, along] = [this.range(this.steps), this.range(values)];
     const margin = 0.05 * (along.high - along.low);
     const x = (/** @type {number} */ step) =>
-      LEFT + ((step - across.low) / (across.high - across.low)) * (this.width - LEFT - RIGHT);
+      LEFT + ((step - across.low) / (across.high - across.low)) * (this.right - LEFT);
     const y = (/** @type {number} */ value) =>
       TOP + ((along.high + margin - value) / (along.high - along.low + 2 * margin)) * (this.height - TOP - BOTTOM);
-    const [right, floor] = [this.width - RIGHT, this.height - BOTTOM];
+    const [right, floor] = [this.right, this.height - BOTTOM];
+    this.slider.style.width = `${right - LEFT + 16}px`; // its knob, of 16 pixels, is below the lines
     const parts = [];
     for (const tick of ticks(along.low - margin, along.high + margin, 5)) {
       parts.push(svg("line", { class: "grid", x1: LEFT, x2: right, y1: y(tick), y2: y(tick) }));
@@ -118,11 +124,11 @@ export class Chart {
     const names = [];
     let above = Infinity;
     for (const [name, value] of [...this.levels].sort((a, b) => a[1] - b[1])) {
-      const place = Math.min(y(value) - 4, above - LABEL); // none on another
+      const place = Math.min(y(value) + 4, above - LABEL); // none on another
       above = place;
       parts.push(svg("line", { class: "level", x1: LEFT, x2: right, y1: y(value), y2: y(value) }));
       const said = `${name} ${value.toFixed(3)}`;
-      names.push(svg("text", { class: "small end", x: right, y: place }, said));
+      names.push(svg("text", { class: "small begin", x: right + 6, y: place }, said));
     }
     const step = this.steps[Number(this.slider.value)];
     parts.push(svg("line", { class: "reader", x1: x(step), x2: x(step), y1: TOP, y2: floor }));
