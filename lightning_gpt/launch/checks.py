@@ -12,6 +12,7 @@ from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import StrategyRegistry
 
 from lightning_gpt.errors import did_you_mean
+from lightning_gpt.training.sharding import FLAT
 
 MOST = 2**53  # steps or batches: up to here a float counts them exactly
 ENDLESS = "blocks are drawn without end, so there are no epochs"
@@ -69,7 +70,7 @@ def is_duration(value: Any) -> bool:
 
 
 ACCELERATORS = ("auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators()))
-STRATEGIES = ("auto", *StrategyRegistry.available_strategies())
+STRATEGIES = ("auto", *(name for name in StrategyRegistry.available_strategies() if not name.startswith("fsdp")))
 
 # what an option's value must be, and how that is said
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -112,7 +113,9 @@ def trainer_problems(options: Mapping[str, Any]) -> list[str]:
     ]
     for name, known in (("accelerator", ACCELERATORS), ("strategy", STRATEGIES)):
         value = options.get(name)
-        if isinstance(value, str) and value not in known:
+        if name == "strategy" and str(value).startswith("fsdp"):
+            found.append(FLAT)
+        elif isinstance(value, str) and value not in known:
             shown = f"there are {', '.join(x for x in known if '_' not in x)}"
             found.append(f"there is no trainer.{name} {value!r}; {did_you_mean(value, known, shown)}")
     least, most = options.get("min_steps"), options.get("max_steps")

@@ -33,6 +33,7 @@ from lightning_gpt.training.held_out import HeldOutLoss
 from lightning_gpt.training.optimizer import AdamW, Muon, OptimizerRecipe
 from lightning_gpt.training.restoring import prepare_to_restore, state_after_a_step
 from lightning_gpt.training.schedule import Schedule
+from lightning_gpt.training.sharding import must_suit
 
 
 def in_fit(trainer: Trainer) -> bool:
@@ -114,10 +115,12 @@ class LanguageModel(LightningModule):
             fit: the Trainer of a fit; None: nothing will be trained.
 
         Raises:
-            UserError: a negative rate, sizes that do not go together, or a checkpoint of another network, tokenizer
-                or optimizer; the last of these matters to a fit only.
+            UserError: a negative rate, a strategy that would train wrongly, sizes that do not go together, or a
+                checkpoint of another network, tokenizer or optimizer; the last of these matters to a fit only.
         """
         self.optimizer_recipe.check()
+        if fit is not None:
+            must_suit(fit.strategy)
         net = self.blueprint(*data.sizes)
         if fit is not None and data.batch_size < net.n_member:
             raise UserError(f"data.batch_size must be at least n_member {net.n_member}, not {data.batch_size}")
@@ -169,8 +172,10 @@ class LanguageModel(LightningModule):
         """Makes the network; Lightning calls this when the data has been set up, and may call it again.
 
         Raises:
-            UserError: sizes that do not go together, or a network that is there and was made for another text.
+            UserError: sizes that do not go together, a network that is there and was made for another text, or a
+                strategy that would train it wrongly.
         """
+        must_suit(self.trainer.strategy)
         if self.net is not None and self.record is not None:
             self.record.must_fit(self.record_of(self.net, self.data))
             if self.data.block_size > (longest := int(self.record.sizes["block_size"] or 0)):

@@ -22,7 +22,16 @@ TRIED = {
             "tpu": "trainer: ",
         },
     ),
-    "strategy": (["auto"], {"abacus": "there are auto, ddp", "dpp": "did you mean ddp?", "": "there are auto"}),
+    "strategy": (
+        ["auto"],
+        {
+            "abacus": "there are auto, ddp",
+            "dpp": "did you mean ddp?",
+            "": "there are auto",
+            "fsdp": "flat pieces of matrices",
+            "fsdp_cpu_offload": "flat pieces of matrices",
+        },
+    ),
     "devices": (
         ["1", "auto"],
         {"[0]": "devices", "abc": "auto, a number of devices", "-5": "auto, a number", "0": "auto, a number"},
