@@ -2,16 +2,18 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor, Shard
 from torch.optim import Optimizer
 from torch.optim.adamw import adamw
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.ladder import Network
+from lightning_gpt.training.shares import in_shares
 
 
 class OptimizerRecipe(ABC):
@@ -144,15 +146,33 @@ class MuonAdamW(Optimizer):
             shapes.setdefault(p.shape, []).append(p)
             if not self.state[p]:
                 self.state[p]["momentum"] = torch.zeros_like(p)
+        directions = self._directions(list(shapes.values()), group["momentum"])
         for (rows, columns), alike in shapes.items():
-            gradients = [p.grad for p in alike if p.grad is not None]
-            momenta = [self.state[p]["momentum"] for p in alike]
-            torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-            updates = torch._foreach_lerp(gradients, momenta, group["momentum"])  # Nesterov
-            directions = orthogonalised(torch.stack(updates).to(self.dtype)).to(alike[0].dtype)
+            alike = my_rows(alike)
             torch._foreach_mul_(alike, 1 - group["lr"] * group["weight_decay"])
             # sqrt: a tall matrix has few columns to move, each of them as far as in a square one
-            torch._foreach_add_(alike, list(directions), alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+            torch._foreach_add_(alike, next(directions), alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+
+    def _directions(self, shapes: list[list[Tensor]], momentum: float) -> Iterator[list[Tensor]]:
+        """Yields the directions of each shape's matrices in turn, or of this rank's rows of them."""
+        matrices = [p for alike in shapes for p in alike]
+        if isinstance(matrices[0], DTensor):
+            assert all(isinstance(p, DTensor) and p.placements == (Shard(0),) for p in matrices)
+            rows, group = [p.shape[0] for p in matrices], matrices[0].device_mesh.get_group()
+            updates = [x.to(self.dtype) for x in self._updates(matrices, momentum)]
+            directions = iter(in_shares(updates, rows, orthogonalised, group))
+            for alike in shapes:
+                yield [next(directions).to(p.dtype) for p in alike]
+            return
+        for alike in shapes:
+            stacked = torch.stack(self._updates(alike, momentum))
+            yield list(orthogonalised(stacked.to(self.dtype)).to(stacked.dtype))
+
+    def _updates(self, parameters: list[Tensor], momentum: float) -> list[Tensor]:
+        gradients = my_rows([p.grad for p in parameters if p.grad is not None])
+        momenta = my_rows([self.state[p]["momentum"] for p in parameters])
+        torch._foreach_lerp_(momenta, gradients, 1 - momentum)
+        return list(torch._foreach_lerp(gradients, momenta, momentum))  # Nesterov
 
     def _adamw(self, parameters: list[Tensor], group: dict[str, Any]) -> None:
         for p in parameters:
@@ -162,10 +182,10 @@ class MuonAdamW(Optimizer):
                 self.state[p]["exp_avg_sq"] = torch.zeros_like(p)
         states = [self.state[p] for p in parameters]
         adamw(
-            parameters,
-            [p.grad for p in parameters if p.grad is not None],
-            [state["exp_avg"] for state in states],
-            [state["exp_avg_sq"] for state in states],
+            my_rows(parameters),
+            my_rows([p.grad for p in parameters if p.grad is not None]),
+            my_rows([state["exp_avg"] for state in states]),
+            my_rows([state["exp_avg_sq"] for state in states]),
             [],
             [state["step"] for state in states],
             fused=group["fused"],
@@ -177,6 +197,11 @@ class MuonAdamW(Optimizer):
             eps=group["eps"],
             maximize=False,
         )
+
+
+def my_rows(tensors: list[Tensor]) -> list[Tensor]:
+    """Returns this rank's rows of each tensor, the same memory; of one that is not split all of them."""
+    return [x.to_local() if isinstance(x, DTensor) else x for x in tensors]
 
 
 QUINTIC = 3.4445, -4.7750, 2.0315
