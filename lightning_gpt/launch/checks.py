@@ -12,7 +12,7 @@ from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import StrategyRegistry
 
 from lightning_gpt.errors import did_you_mean
-from lightning_gpt.training.sharding import FLAT
+from lightning_gpt.training.sharding import FLAT, NAME
 
 MOST = 2**53  # steps or batches: up to here a float counts them exactly
 ENDLESS = "blocks are drawn without end, so there are no epochs"
@@ -116,8 +116,10 @@ def trainer_problems(options: Mapping[str, Any]) -> list[str]:
         if name == "strategy" and str(value).startswith("fsdp"):
             found.append(FLAT)
         elif isinstance(value, str) and value not in known:
-            shown = f"there are {', '.join(x for x in known if '_' not in x)}"
+            shown = f"there are {', '.join(x for x in known if '_' not in x or x == NAME)}"
             found.append(f"there is no trainer.{name} {value!r}; {did_you_mean(value, known, shown)}")
+    if options.get("strategy") == NAME and str(options.get("precision")).startswith("16"):
+        found.append(f"trainer.precision {options['precision']}: {NAME} takes 32-true or bf16-mixed")
     least, most = options.get("min_steps"), options.get("max_steps")
     if not found and least and most is not None and 0 < most < least:
         found.append(f"trainer.min_steps {least} is above max_steps {most}: lower it, or leave it out")

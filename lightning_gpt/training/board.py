@@ -23,6 +23,7 @@ from lightning_gpt.training.describe import hyperparameters
 from lightning_gpt.training.loggers import takes_options, takes_picture, takes_text, write_numbers, write_picture
 from lightning_gpt.training.module import LanguageModel, in_fit
 from lightning_gpt.training.restoring import is_loss
+from lightning_gpt.training.sharding import whole
 
 # a metric's name to its place on the page: metrics of one chart share a group
 PLACES = {"train/loss": "loss/train", "val/loss": "loss/val", "lr": "optim/lr", "grad_norm": "optim/grad_norm"}
@@ -126,9 +127,12 @@ class Page(Callback):
 
         Hyperparameters come with the first loss: a run that has none would be an empty row of the table.
         """
-        if not trainer.loggers or not trainer.is_global_zero or not in_fit(trainer):
+        if not trainer.loggers or not in_fit(trainer):
             return
-        assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
+        assert isinstance(pl_module, LanguageModel)
+        net = pl_module.whole_net()
+        if net is None:
+            return
         self._best = min(self._best, float(trainer.callback_metrics["val/loss"]))
         write_numbers(trainer, {**self._baselines(pl_module), BEST: self._best})
         if (writer := writer_of(trainer)) is not None and not self._compared:
@@ -138,7 +142,7 @@ class Page(Callback):
             self._compared = True
         ids = self._line(pl_module)
         labels = [pl_module.tokenizer.token_text(token) for token in ids.tolist()]
-        for block, maps in enumerate(attention_maps(pl_module.net, ids).cpu().numpy(), start=1):
+        for block, maps in enumerate(attention_maps(net, ids).cpu().numpy(), start=1):
             for head in range(len(maps)):
                 title = f"block {block}, head {head + 1}"
                 picture = draw_attention(maps[head : head + 1], labels, title, cell=12, words=LOOKS)
@@ -149,7 +153,7 @@ class Page(Callback):
         writer = writer_of(trainer)
         assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
         # (V, C); of rung 1 its table: rows of what follows a character
-        points = pl_module.net.embedding().weight.detach().float().cpu()
+        points = whole(pl_module.net.embedding().weight.detach()).float().cpu()  # on all ranks
         if writer is None or points.numel() > self.MOST_POINTS:
             return
         tokenizer = pl_module.tokenizer

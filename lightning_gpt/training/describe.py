@@ -7,6 +7,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from lightning_gpt import machine
 from lightning_gpt.text import Tokens
 from lightning_gpt.training.module import LanguageModel
+from lightning_gpt.training.sharding import network_class
 
 Card = tuple[tuple[str, str], ...]
 
@@ -29,7 +30,7 @@ def card(trainer: Trainer, module: LanguageModel) -> Card:
         *(("warning", said) for said in tokens.warnings),
         ("", f"{len(data.train_ids):,} {tokens.tokenizer.unit}s to train on, {len(data.val_ids):,} held out"),
         *_examples(tokens),
-        ("network", f"{type(net).__name__}: {parameters:,} parameters ({sizes})"),
+        ("network", f"{network_class(net).__name__}: {parameters:,} parameters ({sizes})"),
         (
             "run",
             f"steps {trainer.global_step:,} to {trainer.max_steps:,}, {data.batch_size} blocks each, "

@@ -31,9 +31,9 @@ class Film(Callback):
             self._save(trainer, pl_module)
 
     def _save(self, trainer: Trainer, module: LightningModule) -> None:
-        assert isinstance(module, LanguageModel) and module.net is not None
-        folder = trainer.log_dir  # read on all ranks, or the first one waits for the others
-        if folder is not None and trainer.is_global_zero:
+        assert isinstance(module, LanguageModel)
+        folder, net = trainer.log_dir, module.whole_net()  # both on all ranks, or the first one waits for the others
+        if folder is not None and net is not None:
             step = trainer.global_step
-            record = module.record_of(module.net, module.data, step)
-            TrainedGPT(module.net, module.tokenizer, record).save(film_frame(Path(folder), step))
+            record = module.record_of(net, module.data, step)
+            TrainedGPT(net, module.tokenizer, record).save(film_frame(Path(folder), step))

@@ -12,6 +12,7 @@ from lightning_gpt.model.record import is_count, or_none
 from lightning_gpt.training.checkpoints import LastCheckpoint
 from lightning_gpt.training.module import in_fit
 from lightning_gpt.training.restoring import is_score
+from lightning_gpt.training.sharding import whole
 
 CAUSES = (
     "likely causes: a learning rate too high (lower --model.optimizer.lr, or raise --model.schedule.warmup_steps), "
@@ -62,7 +63,7 @@ class Finite(Callback):
         Raises:
             UserError: a weight is not finite.
         """
-        if not all(torch.isfinite(p).all() for p in pl_module.parameters()):
+        if not all(whole(torch.isfinite(p).all()) for p in pl_module.parameters()):
             self._must_be_finite(trainer, "a weight", math.nan)
 
     def _must_be_finite(self, trainer: Trainer, what: str, value: float) -> None:

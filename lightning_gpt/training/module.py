@@ -33,7 +33,7 @@ from lightning_gpt.training.held_out import HeldOutLoss
 from lightning_gpt.training.optimizer import AdamW, Muon, OptimizerRecipe
 from lightning_gpt.training.restoring import prepare_to_restore, state_after_a_step
 from lightning_gpt.training.schedule import Schedule
-from lightning_gpt.training.sharding import must_suit
+from lightning_gpt.training.sharding import Sharded, gathered, must_suit, network_class, shard, whole
 
 
 def in_fit(trainer: Trainer) -> bool:
@@ -166,7 +166,7 @@ class LanguageModel(LightningModule):
         corpus = CorpusRecord.of(tokens, data.source, data.endings)
         how = "fine-tuned" if self.provenance else "trained"
         here = Origin(how, tokens.corpus, tokens.sha256, steps - self._earlier_steps)
-        return Record(type(net).__name__, net.sizes, tokens.tokenizer, corpus, (*self.provenance, here))
+        return Record(network_class(net).__name__, net.sizes, tokens.tokenizer, corpus, (*self.provenance, here))
 
     def configure_model(self) -> None:
         """Makes the network; Lightning calls this when the data has been set up, and may call it again.
@@ -201,6 +201,8 @@ class LanguageModel(LightningModule):
             # in place: torch.compile(net) would put _orig_mod. into every checkpoint key. With dropout drawn as without
             # compilation: on a CPU its generated random numbers cost more than the network
             self.net.compile(options={"fallback_random": True})
+        if isinstance(self.trainer.strategy, Sharded):
+            shard(self.net, self.trainer.strategy.root_device)
 
     def _begin_with(self, source: TrainedGPT, net: Network) -> None:
         """Copies a trained network's weights, and its provenance."""
@@ -212,6 +214,11 @@ class LanguageModel(LightningModule):
             counts = token_counts(self.data.tokens.ids, len(mine)).tolist()
             new = {self.tokenizer.token_text(token): counts[token] for token in added}
             self.print(f"new to the network: {len(added):,} {self.tokenizer.unit}s, {listed(new)}")
+
+    def whole_net(self) -> Network | None:
+        """Returns a network that the first rank can run by itself; None on others. All ranks must call it."""
+        assert self.net is not None
+        return gathered(self.net, self.trainer.is_global_zero)
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (B, T) to logits (B, T, V)."""
@@ -320,7 +327,7 @@ class LanguageModel(LightningModule):
         if clip <= 0 and not self.is_log_step:
             return
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+        norm = whole(torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None]))
         if clip > 0 and gradient_clip_algorithm == "value":
             # not Lightning's own, which refuses a fused optimizer in every mixed precision (#21435)
             torch.nn.utils.clip_grad_value_(parameters, clip)

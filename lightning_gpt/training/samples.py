@@ -74,10 +74,13 @@ class SampleText(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Writes the samples; on rank 0 and during a fit only."""
-        if not in_fit(trainer) or not trainer.is_global_zero or not self.sampling.max_new_tokens:
+        if not in_fit(trainer) or not self.sampling.max_new_tokens:
             return
-        assert isinstance(pl_module, LanguageModel) and pl_module.net is not None
-        gpt = TrainedGPT(pl_module.net, pl_module.tokenizer, pl_module.record_of(pl_module.net, pl_module.data))
+        assert isinstance(pl_module, LanguageModel)
+        net = pl_module.whole_net()
+        if net is None:
+            return
+        gpt = TrainedGPT(net, pl_module.tokenizer, pl_module.record_of(net, pl_module.data))
         written = []
         for number, prompt in enumerate(self.fitting(gpt.tokenizer) or [gpt.begin]):
             written.append(gpt.generate(prompt, **vars(self.sampling)))

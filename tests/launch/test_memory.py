@@ -55,7 +55,7 @@ def test_weights_gradients_and_moments(network, recipe):
         ([f"--model.network.n_embd={10**8}", f"--model.network.n_head={10**8}"], "would take 3.8 EB"),
         ([f"--data.batch_size={10**20}"], "lower data.batch_size 1"),
         ([f"--data.block_size={10**20}"], "too short"),
-        (["--trainer.strategy=fsdp", f"--model.network.n_embd={10**20}"], "over 1,000 YB"),
+        (["--trainer.strategy=model_parallel", f"--model.network.n_embd={10**20}"], "over 1,000 YB"),
     ],
     ids=lambda v: v[-1] if isinstance(v, list) else "",
 )

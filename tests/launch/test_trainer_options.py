@@ -23,9 +23,9 @@ TRIED = {
         },
     ),
     "strategy": (
-        ["auto"],
+        ["auto", "model_parallel"],
         {
-            "abacus": "there are auto, ddp",
+            "abacus": "there are auto, ddp, deepspeed, xla, model_parallel",
             "dpp": "did you mean ddp?",
             "": "there are auto",
             "fsdp": "flat pieces of matrices",
