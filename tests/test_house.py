@@ -33,10 +33,11 @@ ALLOWED = {
     "watch": LEAVES | {"tokens", "runs", "page"},
     "training": LEAVES | {"machine", "ladder", "tokens", "text", "model", "runs", "pictures"},
     "lecture": {"ladder", "tokens", "text"},
-    "benchmark": LEAVES | {"ladder", "text", "lecture"},
+    "budget": LEAVES,
+    "benchmark": LEAVES | {"budget", "ladder", "text", "lecture", "runs"},
     "arguments": LEAVES,
-    "launch": LEAVES | {"arguments", "machine", "ladder", "tokens", "text", "model", "runs", "training"},
-    "diagnosis": LEAVES | {"machine", "text", "launch"},
+    "launch": LEAVES | {"arguments", "budget", "machine", "ladder", "tokens", "text", "model", "runs", "training"},
+    "diagnosis": LEAVES | {"budget", "machine", "text", "launch"},
     "commands": LEAVES
     | {"arguments", "diagnosis", "exchange"}
     | {
@@ -76,6 +77,7 @@ NO_LIGHTNING = {
     "page",
     "watch",
     "lecture",
+    "budget",
     "benchmark",
 }
 

@@ -109,8 +109,8 @@ class Law:
         """
         sizes = np.array([parameters, read, unique, members], float)
         expected = terms(sizes[None], *self.exponents, self.repeats)[0] @ self.constants
-        own = (self.sizes[:, [0, 3]] == sizes[[0, 3]]).all(axis=1)  # runs of the same networks
-        apart = np.log2(self.sizes[own] / sizes)  # in doublings of what was read, and of the text
+        own = self.sizes[:, 0] == sizes[0]  # runs of the same network
+        apart = np.log2(self.sizes[own] / sizes)  # in doublings of what was read, of the text, of the networks
         nearness = 1 / (0.1 + (apart**2).sum(axis=1))
         return float(expected + (nearness @ self.distances[own] / nearness.sum() if own.any() else 0.0))
 

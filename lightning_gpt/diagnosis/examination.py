@@ -1,62 +1,31 @@
 """Examines text, recipe and machine, and measures a few real steps. Findings are plain values; saves no run."""
 
-import contextlib
-import io
 import shutil
-import statistics
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from lightning.pytorch import Callback, LightningModule, Trainer
 
 from lightning_gpt import machine
+from lightning_gpt.budget import MEMORISING, duration
 from lightning_gpt.diagnosis.words import COPIED, RARE, STEPS
 from lightning_gpt.launch.configuration import configure
+from lightning_gpt.launch.options import given_options
 from lightning_gpt.launch.preparation import Prepared, prepare
-from lightning_gpt.launch.running import run
+from lightning_gpt.launch.trial import A_FIT_OF_ITS_OWN, try_out
+from lightning_gpt.launch.within import Chooser, typed
 from lightning_gpt.text import Tokens
 from lightning_gpt.text.mapped import token_counts
 from lightning_gpt.text.overlap import LONG, covered, training_index
 from lightning_gpt.text.units import Length
 
 LOOKED_UP = 200_000  # held-out characters whose copies are looked for
-# how often networks of one to three parameters a character can read Tiny Shakespeare before val/loss rises, with a
-# dropout of 0.1: cpu-10min.yaml's passes
-PASSES = 8.0
-A_FIT_OF_ITS_OWN = ("--resume=never", "--ckpt_path=null")  # whatever the recipe says
-LONG_TEXT = 3_000_000  # characters: more than the two-minute recipe reads once
+BUDGETS = ("2m", "10m", "1h", "3h")
+OF_THE_MACHINE = ("trainer.accelerator", "trainer.precision")
 
-
-class Stopwatch(Callback):
-    """Measures the seconds of each step and of each held-out batch."""
-
-    def __init__(self) -> None:
-        self.steps: list[float] = []  # the first is from the run's start on
-        self.held_out: list[float] = []
-        self._since = time.perf_counter()
-
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
-        """Ends a step, the drawing of its batch included."""
-        self.steps.append(self._lap(pl_module))
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Starts the clock for held-out batches."""
-        self._lap(pl_module)
-
-    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Ends a held-out batch."""
-        self.held_out.append(self._lap(pl_module))
-
-    def _lap(self, module: LightningModule) -> float:
-        if module.device.type != "cpu":
-            torch.accelerator.synchronize(module.device)
-        now = time.perf_counter()
-        lap, self._since = now - self._since, now
-        return lap
+OF_A_RECIPE = ("data.block_size", "data.batch_size")
 
 
 def examine(fit_options: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -75,7 +44,8 @@ def examine(fit_options: Sequence[str]) -> dict[str, dict[str, Any]]:
     data = prepared.datamodule
     if data is not None and data.prepared is not None:
         findings["text"] = text = examine_text(data.prepared if prepared.problems else data.tokens)
-        text["suited_recipe"] = suited(text, here) if text["examples"] is None else None
+        blocks = not prepared.problems and text["examples"] is None
+        text["budgets"] = examine_budgets(fit_options) if blocks else {}
     return findings
 
 
@@ -154,18 +124,6 @@ def lines_of(tokens: Tokens, ids: np.ndarray) -> list[str]:
     return tokens.tokenizer.decode(ids).removesuffix("\n").split("\n")
 
 
-def suited(text: dict[str, Any], here: dict[str, Any]) -> str:
-    """Chooses the shipped recipe for this text on this machine, with blocks that the text can fill."""
-    if here["gpu"]:
-        recipe, block = "configs/gpu.yaml", 256
-    elif text["characters"] > LONG_TEXT:
-        recipe, block = "configs/cpu-10min.yaml", 256
-    else:
-        recipe, block = "configs/cpu.yaml", 256
-    fits = min(text["held_out_tokens"], text["train_tokens"]) - 1
-    return recipe if fits >= block else f"{recipe} --data.block_size {max(fits // 2, 1)}"
-
-
 def examine_recipe(prepared: Prepared) -> dict[str, Any]:
     """Examines the recipe: its size, and how it suits the text."""
     model, data, trainer = prepared.made()
@@ -206,28 +164,35 @@ def overfitting(ratio: float, passes: float | None) -> str:
         return "likely"
     if passes <= 2 or ratio < 0.05:
         return "unlikely"
-    return "likely" if passes > PASSES and ratio > 0.5 else "possible"
+    return "likely" if passes > MEMORISING and ratio > 0.5 else "possible"
 
 
 def measure(prepared: Prepared, fit_options: Sequence[str]) -> dict[str, Any]:
     """Measures a few real steps and held-out batches, and predicts the whole run from them; not compiled."""
     options = prepared.configuration.config.trainer
     accumulate, every, steps = options.accumulate_grad_batches, options.val_check_interval, options.max_steps
-    short = [
-        f"--trainer.max_steps={STEPS}", f"--trainer.val_check_interval={STEPS * accumulate}",
-        "--trainer.limit_val_batches=3", "--trainer.log_every_n_steps=0", "--model.compile=false",
-        "--model.schedule.warmup_steps=0", *A_FIT_OF_ITS_OWN,
-    ]  # fmt: skip
-    watch = Stopwatch()
-    trial = prepare(configure("fit", [*fit_options, *short]), [watch], saves_nothing=True)
-    with contextlib.redirect_stdout(io.StringIO()):
-        run(trial)
-    step = statistics.median(watch.steps[2 * accumulate :]) * accumulate
-    assert trial.datamodule is not None
-    validation = statistics.median(watch.held_out) * len(trial.datamodule.val_dataloader())
+    trial = try_out([*fit_options, "--model.compile=false"], STEPS)
+    validation = trial.held_out + trial.samples
+    whole = trial.besides + steps * trial.step + steps * accumulate / every * validation
     return {
-        "seconds_per_step": step,
+        "seconds_per_step": trial.step,
         "seconds_per_validation": validation,
-        "expected_seconds": steps * step + steps * accumulate / every * validation if steps > 0 else None,
-        "peak_memory_bytes": torch.cuda.max_memory_allocated() or machine.peak_memory(),
+        "expected_seconds": whole if steps > 0 else None,
+        "peak_memory_bytes": trial.peak_memory,
+    }
+
+
+def examine_budgets(fit_options: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Finds what each budget would train on this text and machine, whatever the recipe says, and what loss to expect.
+
+    One small network is tried out, the others are reckoned from it.
+    """
+    value = {option.name: option.value for option in given_options(list(fit_options))}
+    text = {name: x for name, x in value.items() if name.startswith("data.") or name in OF_THE_MACHINE}
+    chooser = Chooser(typed({name: x for name, x in text.items() if name not in OF_A_RECIPE}), named=False)
+    chooser.try_out(chooser.plans()[1], STEPS)
+    choices = {budget: chooser.best(duration(budget)) for budget in BUDGETS}
+    return {
+        budget: {"choice": str(choice), "steps": choice.steps, "passes": choice.passes, "expected_loss": choice.loss}
+        for budget, choice in choices.items()
     }

@@ -62,17 +62,22 @@ def say_text(found: dict[str, Any]) -> list[str]:
             twice = f"{known:.1%} of the held-out lines are among those to train on"
             lines.append(warn(f"{twice}: val/loss and val/exact will look better than they are; remove duplicates"))
         return lines
-    recipe = row("", f"a recipe for it on this machine: {found['suited_recipe']}")
+    budgets = [
+        row("" if number else "budgets", f"{budget:>3}: {one['choice']}; val/loss about {one['expected_loss']:.2f}")
+        for number, (budget, one) in enumerate(found["budgets"].items())
+    ]
+    if budgets:
+        budgets.append(row("", "expected of a text like Tiny Shakespeare; begin one with fit --budget 2m"))
     copied, long = found["held_out_copied"], found["held_out_copied_long"]
     if copied is None:
-        return [*lines, row("", "too long to look for parts of it that occur twice"), recipe]
+        return [*lines, row("", "too long to look for parts of it that occur twice"), "", *budgets]
     longest = f"the longest has {found['longest_copied']:,}"
     where = f"of the held-out text also occurs in the training text, in stretches of {LONG} or more; {longest}"
-    lines += [row("", f"{copied:.1%} {where}"), recipe]
+    lines.append(row("", f"{copied:.1%} {where}"))
     if long > 0.01:
         where = f"of it in stretches of {COPIED} or more: val/loss will look better than it is; remove duplicates"
         lines.append(warn(f"{long:.0%} {where}"))
-    return lines
+    return [*lines, "", *budgets]
 
 
 def some(tokens: Iterable[str], most: int = 30) -> str:

@@ -16,7 +16,7 @@ import torch
 
 from lightning_gpt import machine
 from lightning_gpt.arguments import completion
-from lightning_gpt.budget import PLANS, Plan, duration, law
+from lightning_gpt.budget import MEMBERS, MOST_PASSES, PLANS, Plan, duration, law
 from lightning_gpt.errors import UserError
 from lightning_gpt.launch import options
 from lightning_gpt.launch.configuration import asks_for_help, configure
@@ -29,6 +29,7 @@ from lightning_gpt.runs.resume import unfinished
 from lightning_gpt.terminal import row
 
 STEPS = ("trainer.max_steps", "trainer.val_check_interval")  # that a budget always chooses
+FEWEST_STEPS = 20  # of a plan
 VALIDATING = 0.06  # share of the time for validations, samples included
 FEWEST, MOST = 2, 10  # validations
 TRYING = 0.02  # share of the time for the steps of a trial
@@ -198,6 +199,7 @@ class Chooser:
         self.tokens = len(data.train_ids)
         self.held_out = len(data.val_ids)
         self.per_token = data.tokens.length.characters / data.tokens.length.tokens  # characters
+        self.characters = round(self.tokens * self.per_token)
         bf16 = str(trainer.precision).startswith(("bf16", "16"))
         dtype = torch.bfloat16 if bf16 else torch.float32
         self.rate = EFFICIENCY * machine.flops(trainer.strategy.root_device, dtype)  # FLOP/s of a step
@@ -218,23 +220,42 @@ class Chooser:
             self.tried[None] = try_out(self.args, FIRST + 10)
             return self.fitted(None, left())
         for _ in range(TRIALS):
-            plan = min(self.plans(), key=lambda plan: self._loss(self.fitted(plan, left())))
+            plan = self.best(left()).plan
+            assert plan is not None
             if plan in self.tried:
                 break
-            guess = self.trial(plan)
-            steps = min(max(round(TRYING * left() / guess.step), 8), 50)
-            self.tried[plan] = trial = try_out([*typed(plan.options(0.0)), *self.args], FIRST + steps)
-            products = max(trial.step - self._besides_products(plan), trial.step / 4)
-            self.rate = plan.flops_per_token * plan.tokens_per_step / products
+            self.try_out(plan, min(max(round(TRYING * left() / self.trial(plan).step), 8), 50))
         return min((self.fitted(plan, left()) for plan in self.tried), key=self._loss)
 
+    def try_out(self, plan: Plan, steps: int) -> None:
+        """Measures so many steps of a plan; others are guessed from it, then.
+
+        Raises:
+            KeyboardInterrupt: it was interrupted.
+        """
+        self.tried[plan] = trial = try_out([*typed(plan.options(0.0)), *self.args], FIRST + steps)
+        products = max(trial.step - self._besides_products(plan), trial.step / 4)
+        self.rate = plan.flops_per_token * plan.tokens_per_step / products
+
     def plans(self) -> list[Plan]:
-        """Returns the plans that come into question, with blocks that the text can fill."""
+        """Returns all plans, with blocks that the text can fill."""
         longest = min(self.tokens, self.held_out) - 1
-        return [
-            replace(plan, block_size=plan.block_size if plan.block_size <= longest else max(longest // 2, SHORTEST))
-            for plan in PLANS
-        ]
+        short = max(longest // 2, SHORTEST)
+        return [plan if plan.block_size <= longest else replace(plan, block_size=short) for plan in PLANS]
+
+    def best(self, left: float) -> Choice:
+        """Returns the choice of the lowest loss in the seconds that are left, by what is known so far.
+
+        Of each plan as many networks as do not learn the text by heart.
+        """
+        choices = []
+        for plan in [plan for plan in self.plans() if plan.fits(self.characters)] or self.plans()[:1]:
+            for members in MEMBERS:
+                choice = self.fitted(replace(plan, n_member=members), left)
+                if not self.memorises(choice):
+                    break
+            choices.append(choice)
+        return min(choices, key=self._loss)
 
     def trial(self, plan: Plan | None) -> Trial:
         """Returns what was measured of a plan, or what its arithmetic lets expect."""
@@ -263,6 +284,8 @@ class Chooser:
         validation = trial.samples + trial.held_out * ((held_out or trial.batches) / trial.batches)
         validations = min(max(int(VALIDATING * left / validation), FEWEST), MOST)
         steps = int((left - trial.besides - validations * validation) / trial.step)
+        if plan is not None and plan.memorises(self.characters, MOST_PASSES):
+            steps = min(steps, math.ceil(MOST_PASSES * self.tokens * plan.n_member / plan.tokens_per_step))
         if self.named and steps < validations:
             raise UserError("--budget is too short for this network on this machine: give it more time, or less to do")
         validations = min(validations, max(steps, 1))
@@ -271,15 +294,18 @@ class Chooser:
             return Choice(None, steps, validations, held_out)
         read = steps * plan.tokens_per_step / plan.n_member  # tokens, by each network
         passes = read / self.tokens
-        loss = law()(plan.parameters, read * self.per_token, self.tokens * self.per_token, plan.n_member)
+        loss = law()(plan.parameters, read * self.per_token, self.characters, plan.n_member)
         return Choice(plan, steps, validations, held_out, passes, loss)
 
     def _besides_products(self, plan: Plan) -> float:
         return LAYER * plan.n_layer * plan.n_member
 
+    def memorises(self, choice: Choice) -> bool:
+        """Returns whether the text would be learned by heart."""
+        assert choice.plan is not None and choice.passes is not None
+        return choice.plan.memorises(self.characters, choice.passes)
+
     def _loss(self, choice: Choice) -> tuple[bool, float]:
-        """Orders choices: those that would memorise the text come last."""
-        assert choice.plan is not None and choice.passes is not None and choice.loss is not None
-        characters = round(self.tokens * self.per_token)
-        too_short = choice.steps < 20
-        return too_short or choice.plan.memorises(characters, choice.passes), choice.loss
+        """Orders choices: those that have no steps, or would memorise the text, come last."""
+        assert choice.loss is not None
+        return choice.steps < FEWEST_STEPS or self.memorises(choice), choice.loss

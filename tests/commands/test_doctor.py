@@ -20,7 +20,8 @@ def test_findings_are_true(shell, monkeypatch):
     assert (text["characters"], text["distinct"]) == (len(TEXT), len(set(TEXT)))
     assert text["held_out_copied_long"] == 1.0 and text["longest_copied"] == text["held_out_characters"]
     assert text["rare"] == {} and text["unseen"] == []
-    assert text["suited_recipe"].startswith("configs/cpu")
+    assert list(text["budgets"]) == ["2m", "10m", "1h", "3h"]
+    assert all(budget["steps"] > 0 and budget["passes"] > 0 for budget in text["budgets"].values())
     assert recipe["problems"] == [] and recipe["passes"] == 20 * 16 * 4 / text["train_characters"]
     assert recipe["expected_seconds"] > 20 * recipe["seconds_per_step"] > 0
     assert not (shell.folder / "runs").exists()

@@ -1,0 +1,124 @@
+"""A budget of time becomes plain numbers, which make the same run again."""
+
+import dataclasses
+import json
+
+import pytest
+import yaml
+from conftest import ROOT, TEXT, TINY
+
+from lightning_gpt.budget import PLANS
+from lightning_gpt.budget.plans import TRAINING
+from lightning_gpt.launch import within
+from lightning_gpt.launch.recipe import read_recipe
+from lightning_gpt.launch.trial import Trial
+from lightning_gpt.launch.within import Chooser, within_budget
+
+OPEN = [option for option in TINY if not option.startswith(("--trainer.max_steps", "--trainer.val_check_interval"))]
+FAST = Trial(step=0.01, held_out=0.3, batches=3, samples=0.2, besides=1.0, peak_memory=0)
+
+
+@pytest.fixture
+def tried(monkeypatch):
+    """Every network is as fast as FAST; lists what was tried out."""
+    tried = []
+
+    def try_out(args, steps):
+        tried.append(args)
+        return FAST
+
+    monkeypatch.setattr(within, "try_out", try_out)
+    return tried
+
+
+@pytest.fixture
+def corpus(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text(TEXT * 20)
+    return "text.txt"
+
+
+def options(args):
+    return dict(arg.removeprefix("--").split("=", 1) for arg in args)
+
+
+def test_a_budget_trains_as_the_recipes_do():
+    recipe = read_recipe(ROOT / "configs/base/muon.yaml")
+    optimizer = recipe["model"]["optimizer"]["init_args"]
+    ours = {name.rpartition(".")[2]: value for name, value in TRAINING.items()}
+    assert {name: ours[name] for name in optimizer} == optimizer
+    assert {name: ours[name] for name in recipe["model"]["schedule"]} == recipe["model"]["schedule"]
+    assert ours["gradient_clip_val"] == recipe["trainer"]["gradient_clip_val"]
+
+
+def test_steps_and_validations_fill_the_time(tried, corpus):
+    found = options(within_budget(["--budget=60s", f"--data.corpus={corpus}", *OPEN]))
+    steps, every = int(found["trainer.max_steps"]), int(found["trainer.val_check_interval"])
+    seconds = FAST.besides + steps * FAST.step + steps / every * (FAST.held_out + FAST.samples)
+    assert steps % every == 0 and 50 < seconds <= 60
+    assert found["budget"] == "60s" and found["name"] and len(tried) == 1
+
+
+def test_a_network_that_is_named_stays_and_else_one_is_chosen(tried, corpus):
+    named = options(within_budget(["--budget=60s", f"--data.corpus={corpus}", *OPEN]))
+    assert named["model.network"] in " ".join(OPEN) and "model.optimizer" not in named
+    chosen = options(within_budget(["--budget=60s", f"--data.corpus={corpus}", "--model.network.dropout=0.3"]))
+    assert chosen["model.network.dropout"] == "0.3" and chosen["model.optimizer"] == "Muon"
+    assert (chosen["name"], chosen["trainer.devices"]) == ("budget-60s", "1")
+
+
+def test_a_longer_budget_is_expected_to_do_better(tried, corpus):
+    chooser = Chooser([f"--data.corpus={corpus}"], named=False)
+    losses = [chooser.best(seconds).loss for seconds in (30, 120, 600, 3600)]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_no_choice_learns_the_text_by_heart(tried, corpus):
+    chooser = Chooser([f"--data.corpus={corpus}"], named=False)
+    for seconds in (30, 600, 24 * 3600):
+        chooser.tried = dict.fromkeys(PLANS, FAST)
+        choice = chooser.best(seconds)
+        assert choice.passes <= 8 or choice.plan.parameters <= 0.5 * chooser.tokens or choice.plan.n_member == 12
+
+
+def test_a_held_out_text_that_takes_too_long_is_read_in_part(tried, corpus):
+    chooser = Chooser([f"--data.corpus={corpus}"], named=False)
+    chooser.tried[None] = Trial(step=0.01, held_out=100.0, batches=1000, samples=0.2, besides=1.0, peak_memory=0)
+    choice = chooser.fitted(None, 60.0)
+    assert 1 <= choice.held_out < 20 and choice.after()["trainer.limit_val_batches"] == choice.held_out
+
+
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [
+        (["--trainer.max_steps=5"], "leave one of them out"),
+        (["--ckpt_path=last"], "leave --ckpt_path out"),
+        (["--trainer.devices=2"], "leave --trainer.devices out"),
+        (["--budget=2 minutes"], "as 90s, 2m or 1h30m"),
+        (["--budget=1s"], "from 15s to 24h"),
+        (["--data.corpsu=x"], "did you mean"),
+    ],
+)
+def test_what_a_budget_can_t_be_kept_with_is_refused(shell, given, remedy):
+    assert remedy in " ".join(shell("fit", "--budget=20s", *given, status=2).stderr.split())
+
+
+def losses(run):
+    return [v["nats_per_token"] for v in json.loads((run / "result.json").read_text())["validations"]]
+
+
+def test_the_config_of_a_run_makes_it_again_and_an_interrupted_one_goes_on(shell, monkeypatch):
+    monkeypatch.setattr(within, "try_out", lambda args, steps: dataclasses.replace(FAST, step=1.0))
+    args = ["--data.corpus=text.txt", *OPEN]
+    shell("fit", "--budget=20s", "--name=first", *args)
+    first = shell.folder / "runs/first/version_0"
+    saved = yaml.safe_load((first / "config.yaml").read_text())
+    assert saved["budget"] == "20s" and 0 < saved["trainer"]["max_steps"] < 20
+
+    monkeypatch.setattr(within, "try_out", lambda args, steps: pytest.fail("measured again"))
+    shell("fit", f"--config={first / 'config.yaml'}", "--name=second")
+    assert losses(shell.folder / "runs/second/version_0") == losses(first)
+
+    result = json.loads((first / "result.json").read_text())
+    (first / "result.json").write_text(json.dumps(result | {"finished": False}))
+    assert "goes on with" in shell("fit", "--budget=20s", "--name=first", "--resume=auto", *args).stdout
