@@ -4,15 +4,14 @@ PYTHON  ?= python3
 VENV    := .venv
 BIN     := $(VENV)/bin
 CONFIG  ?=
+BUDGET  ?= 2m
 ARGS    ?=
 PROMPT  ?=
 PORT    ?= 6006
 RESUME  ?= ask
 NOTEBOOKS ?= docs/lecture/*.ipynb
 
-# the recipe for this machine: computed only for the targets that need it, once torch is there
-RECIPE   = $(or $(CONFIG),$(shell $(BIN)/python -c 'import torch; print("configs/gpu.yaml" if torch.accelerator.is_available() else "configs/cpu.yaml")'))
-CONFIGS  = $(addprefix --config ,$(RECIPE))
+CONFIGS = $(addprefix --config ,$(CONFIG))
 
 export PROMPT
 
@@ -22,7 +21,7 @@ export PROMPT
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 	@echo
-	@echo 'variables: CONFIG=configs/cpu-fast.yaml  ARGS="--trainer.max_steps 500"  PROMPT="ROMEO:"  RESUME=auto  PORT=6006'
+	@echo 'variables: BUDGET=10m  CONFIG=configs/cpu-fast.yaml  ARGS="--data.corpus book.txt"  PROMPT="ROMEO:"  RESUME=auto  PORT=6006'
 
 setup: $(VENV)/.done ## make .venv and install the package, with pinned versions
 
@@ -38,8 +37,8 @@ setup-export: setup ## add what export and import need for Hugging Face, ONNX an
 data: setup ## fetch Tiny Shakespeare and check it (train does so too)
 	@$(BIN)/lightning-gpt data $(ARGS)
 
-train: setup ## train, or go on with an interrupted run: CONFIG=, ARGS=, RESUME=auto goes on without asking
-	@$(BIN)/lightning-gpt fit $(CONFIGS) --resume $(RESUME) $(ARGS)
+train: setup ## train for two minutes, or go on with an interrupted run: BUDGET=10m, CONFIG=, ARGS=, RESUME=auto
+	@$(BIN)/lightning-gpt fit $(or $(CONFIGS),--budget $(BUDGET)) --resume $(RESUME) $(ARGS)
 
 validate: setup ## the exact loss of the newest run's best checkpoint
 	@$(BIN)/lightning-gpt validate --ckpt_path best $(ARGS)
@@ -53,8 +52,8 @@ report: setup ## the newest run on one page of HTML, to look at or to mail
 page: setup ## the newest run's network on one page of HTML that runs it: write, look inside
 	@$(BIN)/lightning-gpt page --ckpt_path best $(ARGS)
 
-doctor: setup ## check that text, recipe and machine suit each other; predict the time: CONFIG=, ARGS=
-	@$(BIN)/lightning-gpt doctor $(CONFIGS) $(ARGS)
+doctor: setup ## check that text, recipe and machine suit each other; what each budget would give: CONFIG=, ARGS=
+	@$(BIN)/lightning-gpt doctor $(or $(CONFIGS),--config configs/cpu.yaml) $(ARGS)
 
 ladder: setup ## train the lecture's seven rungs: table, picture and curves in runs/ladder
 	@$(BIN)/lightning-gpt ladder $(ARGS)

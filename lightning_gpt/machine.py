@@ -184,6 +184,29 @@ def lost_process(error: BaseException) -> bool:
     return is_known or (isinstance(error, RuntimeError) and "gloo" in str(error))
 
 
+def processor_seconds() -> tuple[float, float, float] | None:
+    """Returns seconds by the clock, of all processors at work, and of them for this process and its ended children.
+
+    None elsewhere than on Linux.
+    """
+    try:
+        with open("/proc/stat", encoding="utf-8") as file:
+            user, nice, system, _, _, irq, soft_irq, stolen = map(int, file.readline().split()[1:9])
+    except (OSError, ValueError):
+        return None
+    busy = (user + nice + system + irq + soft_irq + stolen) / os.sysconf("SC_CLK_TCK")
+    return time.monotonic(), busy, sum(os.times()[:4])
+
+
+def busy_elsewhere(before: tuple[float, float, float] | None) -> float | None:
+    """Returns how many cores others have kept busy since `processor_seconds` said `before`, stolen ones included."""
+    now = processor_seconds()
+    if before is None or now is None:
+        return None
+    clock, busy, own = (x - y for x, y in zip(now, before, strict=True))
+    return max(0.0, busy - own) / clock
+
+
 def process_age() -> float:
     """Returns the seconds since this process was started; elsewhere than on Linux, those that it has computed."""
     try:

@@ -78,7 +78,7 @@ def test_what_counts_whole_lines_is_left_out(answering):
     assert not any(name in curve for curve in answering.run.curves for name in ("gram", "novelty", "uniform"))
     best = answering.run.result.best
     answering("report", "--out=report.html")
-    page = (answering.folder / "report.html").read_text()
+    page = re.sub(r"data:[^\"]+", "", (answering.folder / "report.html").read_text())  # any letters may be in a picture
     assert f"{best.nats_per_token:.4f} nats per character of the held-out answers" in page
     assert f"{best.bits_per_char:.3f} bits per character" in page
     assert f"{best.exact:.2%} of the held-out lines are answered exactly." in page

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,21 +22,36 @@ from lightning_gpt.model import Sampling, decode, for_decoding
 from lightning_gpt.runs import Run, newest_last
 from lightning_gpt.runs.result import Result
 
+SPREAD = 0.1  # of a median's rounds, above which it is no figure
+BUSY = 0.1  # cores of others, above which nothing is
 HEAD = "| what | unit | plain PyTorch | lightning-gpt | ratio |\n|---|---|---|---|---|\n"
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table: a quantity measured on both sides, one number a round."""
+    """A row of the table: a quantity measured on both sides, one number a round.
+
+    Attributes:
+        others: cores that other programs kept busy meanwhile; None where that can't be known.
+    """
 
     what: str
     unit: str
     plain: Sequence[float]
     ours: Sequence[float]
+    others: float | None = None
+
+    @property
+    def doubt(self) -> str | None:
+        """Why this is no figure; None if it is one."""
+        if self.others is not None and self.others > BUSY:
+            return f"no figure: other programs kept {self.others:.2g} cores busy"
+        spread = max((max(side) - min(side)) / statistics.median(side) for side in (self.plain, self.ours) if side)
+        return f"no figure: a spread of {spread:.0%}" if spread > SPREAD else None
 
     def __str__(self) -> str:
-        ratio = ""
-        if self.plain and self.ours:
+        ratio = self.doubt or ""
+        if not ratio and self.plain and self.ours:
             ratio = f"{statistics.median(self.ours) / statistics.median(self.plain):.3g}"
         return f"| {self.what} | {self.unit} | {shown(self.plain)} | {shown(self.ours)} | {ratio} |"
 
@@ -303,7 +318,10 @@ def bench(
         text.write(part)
         print(part, end="", flush=True)
     for name in chosen:
-        for row in MEASUREMENTS[name](measurements):
+        before = machine.processor_seconds()
+        rows = MEASUREMENTS[name](measurements)
+        others = machine.busy_elsewhere(before)
+        for row in (replace(row, others=others) for row in rows):
             text.write(f"{row}\n")
             print(row, flush=True)
     with replacing(folder / "table.md") as file:

@@ -106,7 +106,7 @@ def try_out(fit_options: Sequence[str], steps: int = 12) -> Trial:
     assert prepared.datamodule is not None
     batches = len(prepared.datamodule.val_dataloader())
     return Trial(
-        step=statistics.median(watch.steps[FIRST * accumulate :]) * accumulate,
+        step=statistics.mean(watch.steps[FIRST * accumulate :]) * accumulate,  # logging included
         held_out=statistics.median(watch.held_out) * batches,
         batches=batches,
         samples=watch.samples,

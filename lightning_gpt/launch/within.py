@@ -6,6 +6,7 @@ the same run again. Where a network is named, by a recipe, an option or a checkp
 
 import math
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -116,9 +117,10 @@ def within_budget(args: list[str], spent: float = 0.0) -> list[str]:
     if (saved := _of_unfinished_run(given, budget)) is not None:
         return [*typed(saved), *args, *typed({name: saved[name] for name in STEPS})]
     choice = Chooser(args, _names_a_network(given)).choose(seconds, began)
-    print(row("budget", f"{budget}: {choice}"))
+    page = sys.stderr if any(arg.startswith("--print_config") for arg in args) else sys.stdout
+    print(row("budget", f"{budget}: {choice}"), file=page)
     if choice.loss is not None:
-        print(row("", f"val/loss about {choice.loss:.2f}, if the text is like Tiny Shakespeare"))
+        print(row("", f"val/loss about {choice.loss:.2f}, if the text is like Tiny Shakespeare"), file=page)
     return [*typed(choice.before()), *args, *typed(choice.after())]
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from lightning_gpt import UserError
 from lightning_gpt.commands.bench import TRIAL, Bench, Row, shown, with_block
+from lightning_gpt.machine import busy_elsewhere, processor_seconds
 from lightning_gpt.runs.result import Result, Validation
 
 PAGE = "# Results\n\n<!-- bench -->\nold\n<!-- /bench -->\n\nThe end.\n"
@@ -26,6 +27,29 @@ def test_medians_ranges_and_ratios():
     assert shown([3.0, 1.0, 2.0]) == "2 (1 to 3)" and shown([1.23456]) == "1.235" and shown([]) == ""
     assert str(Row("what", "s", [2.0], [1.0, 1.0])) == "| what | s | 2 | 1 (1 to 1) | 0.5 |"
     assert str(Row("what", "s", [], [1.0])) == "| what | s |  | 1 |  |"
+
+
+@pytest.mark.parametrize(
+    ("row", "why"),
+    [
+        (Row("what", "s", [1.0, 1.0], [1.0, 1.04, 1.11]), "a spread of 11%"),
+        (Row("what", "s", [1.0, 1.2], [1.0]), "a spread of 18%"),
+        (Row("what", "s", [1.0], [1.0], others=0.5), "other programs kept 0.5 cores busy"),
+        (Row("what", "s", [], [], others=0.5), "other programs kept 0.5 cores busy"),
+    ],
+)
+def test_what_a_busy_machine_measured_is_no_figure(row, why):
+    assert row.doubt == f"no figure: {why}" and str(row).endswith(f"| no figure: {why} |")
+
+
+def test_other_programs_are_told_from_this_one_and_its_children():
+    before = processor_seconds()
+    if before is None:
+        assert busy_elsewhere(before) is None
+        return
+    clock, busy, own = before
+    # as if in the last 100 s all had worked 170 s, of which 50 s were this process
+    assert busy_elsewhere((clock - 100, busy - 170, own - 50)) == pytest.approx(1.2, abs=0.02)
 
 
 def test_tokenizers_are_trained_for_the_time_that_is_given(tmp_path, monkeypatch):

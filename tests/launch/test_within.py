@@ -9,6 +9,7 @@ from conftest import ROOT, TEXT, TINY
 
 from lightning_gpt.budget import PLANS
 from lightning_gpt.budget.plans import TRAINING
+from lightning_gpt.commands import stages
 from lightning_gpt.launch import within
 from lightning_gpt.launch.recipe import read_recipe
 from lightning_gpt.launch.trial import Trial
@@ -108,6 +109,7 @@ def losses(run):
 
 
 def test_the_config_of_a_run_makes_it_again_and_an_interrupted_one_goes_on(shell, monkeypatch):
+    monkeypatch.setattr(stages, "process_age", lambda: 3.0)
     monkeypatch.setattr(within, "try_out", lambda args, steps: dataclasses.replace(FAST, step=1.0))
     args = ["--data.corpus=text.txt", *OPEN]
     shell("fit", "--budget=20s", "--name=first", *args)
