@@ -43,7 +43,8 @@ COMPILED, COMPILING = (
 )  # how much faster a compiled step is, and the seconds that compiling takes: guesses, too
 LONG = 600.0  # seconds of a budget from which compiling is tried
 SHORTEST = 4  # tokens of a block: the width of rung 9's convolution
-BESIDES, HELD_OUT = 5.0, 3.0  # seconds of start and end, and of a validation: guesses, too
+BATCH = 8192  # tokens of a held-out batch, about
+BESIDES, SAMPLES = 5.0, 1.0  # seconds of start and end, and of samples at a validation: guesses, too
 
 
 @dataclass(frozen=True)
@@ -196,8 +197,7 @@ class Chooser:
         self.named = named
         whole = [] if named else typed(PLANS[0].options(0.0) | {"data.block_size": SHORTEST})
         prepared = prepare(configure("fit", [*whole, *args, "--budget=null", *A_FIT_OF_ITS_OWN]))
-        model, data, trainer = prepared.made()
-        del model
+        _, data, trainer = prepared.made()
         self.tokens = len(data.train_ids)
         self.held_out = len(data.val_ids)
         self.per_token = data.tokens.length.characters / data.tokens.length.tokens  # characters
@@ -267,8 +267,8 @@ class Chooser:
         return Trial(
             step=plan.flops_per_token * plan.tokens_per_step / self.rate + self._besides_products(plan),
             held_out=plan.flops_per_token / 3 * self.held_out * plan.n_member / self.rate,
-            batches=1,
-            samples=HELD_OUT,
+            batches=max(self.held_out // BATCH, 1),
+            samples=SAMPLES,
             besides=BESIDES,
             peak_memory=0,
         )
