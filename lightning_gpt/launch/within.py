@@ -226,7 +226,7 @@ class Chooser:
             assert plan is not None
             if plan in self.tried:
                 break
-            self.try_out(plan, min(max(round(TRYING * left() / self.trial(plan).step), 8), 50))
+            self.try_out(plan, min(max(round(TRYING * left() / self.trial(plan).step), 4), 50))
         return min((self.fitted(plan, left()) for plan in self.tried), key=self._loss)
 
     def try_out(self, plan: Plan, steps: int) -> None:
