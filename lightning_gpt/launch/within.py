@@ -222,20 +222,21 @@ class Chooser:
             self.tried[None] = try_out(self.args, FIRST + 10)
             return self.fitted(None, left())
         for _ in range(TRIALS):
-            plan = self.best(left()).plan
-            assert plan is not None
+            choice = self.best(left())
+            plan, passes = choice.plan, choice.passes
+            assert plan is not None and passes is not None
             if plan in self.tried:
                 break
-            self.try_out(plan, min(max(round(TRYING * left() / self.trial(plan).step), 4), 50))
+            self.try_out(plan, passes, min(max(round(TRYING * left() / self.trial(plan).step), 4), 50))
         return min((self.fitted(plan, left()) for plan in self.tried), key=self._loss)
 
-    def try_out(self, plan: Plan, steps: int) -> None:
-        """Measures so many steps of a plan; others are guessed from it, then.
+    def try_out(self, plan: Plan, passes: float, steps: int) -> None:
+        """Measures so many steps of a plan, with the dropout of so many passes; others are guessed from it, then.
 
         Raises:
             KeyboardInterrupt: it was interrupted.
         """
-        self.tried[plan] = trial = try_out([*typed(plan.options(0.0)), *self.args], FIRST + steps)
+        self.tried[plan] = trial = try_out([*typed(plan.options(passes)), *self.args], FIRST + steps)
         products = max(trial.step - self._besides_products(plan), trial.step / 4)
         self.rate = plan.flops_per_token * plan.tokens_per_step / products
 
