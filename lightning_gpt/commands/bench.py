@@ -17,7 +17,7 @@ import torch
 from lightning_gpt import machine
 from lightning_gpt.errors import UserError
 from lightning_gpt.files import replacing
-from lightning_gpt.ladder import GPT
+from lightning_gpt.ladder import GPT, ModernGPT, Network
 from lightning_gpt.model import Sampling, decode, for_decoding
 from lightning_gpt.runs import Run, newest_last
 from lightning_gpt.runs.result import Result
@@ -146,22 +146,27 @@ class Bench:
         return rows
 
     def generation(self) -> list[Row]:
-        """Measures how fast nanoGPT's 10.65M-parameter network writes, without and with a cache."""
+        """Measures how fast two networks write: nanoGPT's of 10.65M parameters, and that of cpu.yaml."""
         torch.manual_seed(1337)
-        net = for_decoding(GPT(65, 256, n_layer=6, n_head=6, n_embd=384).eval())
+        large = for_decoding(GPT(65, 256, n_layer=6, n_head=6, n_embd=384).eval())
+        small = for_decoding(ModernGPT(65, 256, n_layer=4, n_head=2, n_embd=128).eval())
         rows = []
-        for streams, characters in ((1, 500), (10, 200)):
-            speed: dict[bool, list[float]] = {False: [], True: []}
+        for name, net, streams, characters in (
+            ("10.65M", large, 1, 500), ("10.65M", large, 10, 200), ("0.8M", small, 1, 500),
+        ):  # fmt: skip
+            plain, cached, bf16, share = [], [], [], []
             for _ in range(self.rounds):
-                for cached, measured in speed.items():
-                    generator = torch.Generator().manual_seed(1337)
-                    start = time.perf_counter()
-                    ids = torch.zeros(streams, 1, dtype=torch.long)
-                    for _ in decode(net, ids, Sampling(characters, 0.8, top_k=200, cached=cached), generator):
-                        pass
-                    measured.append(streams * characters / (time.perf_counter() - start))
-            what = f"{streams} x {characters} characters of a 10.65M network, without and with cache"
-            rows.append(Row(what, "characters/s", speed[False], speed[True]))
+                plain.append(written(net, streams, Sampling(characters, 0.8, top_k=200, cached=False)))
+                bytes_per_second = machine.bandwidth()
+                cached.append(written(net, streams, Sampling(characters, 0.8, top_k=200)))
+                weights = sum(4 * p.numel() for p in net.parameters())
+                share.append(100 * weights * cached[-1] / streams / bytes_per_second)
+                bf16.append(written(net, streams, Sampling(characters, 0.8, top_k=200, bf16=True)))
+            what = f"{streams} x {characters} characters of a {name} network"
+            rows.append(Row(f"{what}, without and with cache", "characters/s", plain, cached))
+            if net is large:
+                rows.append(Row("its weights read, of the memory bandwidth", "%", [], share))
+                rows.append(Row("multiplied in bf16", "characters/s", [], bf16))
         return rows
 
     def preparation(self) -> list[Row]:
@@ -196,6 +201,15 @@ class Bench:
             rows.append(Row(f"{config}.yaml, whole process", "min", [], [seconds / 60]))
             rows.append(Row("its exact best val loss", "nats", [], [val_loss(result)]))
         return rows
+
+
+def written(network: Network, streams: int, sampling: Sampling) -> float:
+    """Measures the characters/s at which a network writes so many texts together."""
+    generator = torch.Generator().manual_seed(1337)
+    start = time.perf_counter()
+    for _ in decode(network, torch.zeros(streams, 1, dtype=torch.long), sampling, generator):
+        pass
+    return streams * sampling.max_new_tokens / (time.perf_counter() - start)
 
 
 PREPARE = """

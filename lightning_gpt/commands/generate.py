@@ -29,6 +29,7 @@ def generate(
     stop: str | None = None,
     unknown: str = "error",
     cached: bool = True,
+    bf16: bool = False,
     novelty: bool = False,
     out: str | None = None,
     device: str = "cpu",
@@ -51,6 +52,7 @@ def generate(
         stop: End a text before this string; \n, \t and \\ in it as in a prompt.
         unknown: What to do with an unknown character of the prompt: error, skip, or a character to take its place.
         cached: Remember what was read (fast); false reads the whole block again for each token.
+        bf16: Multiply in bf16: faster where weights are the limit, with slightly other probabilities.
         novelty: Say how much of each text is copied from the training text.
         out: A file that gets the texts as well, when all are written.
         device: Where to compute: cpu, cuda, mps.
@@ -58,7 +60,7 @@ def generate(
         data_dir: The folder that fetched and prepared texts are saved in.
     """
     stop = None if stop is None else unescaped(stop)
-    sampling = Sampling(max_new_tokens, temperature, top_k, top_p, seed, stop, cached)
+    sampling = Sampling(max_new_tokens, temperature, top_k, top_p, seed, stop, cached, bf16)
     if num_samples < 1:
         raise UserError(f"num_samples must be at least 1, not {num_samples}")
     if out is not None:

@@ -49,6 +49,10 @@ class Cache:
             buffer[..., start:end, :] = x
         return [buffer[..., :end, :] for buffer in self._buffers[layer]]
 
+    def buffers(self, layer: nn.Module) -> list[Tensor]:
+        """Returns a layer's tensors as long as they may get, (..., capacity, D) each, for who fills them himself."""
+        return self._buffers[layer]
+
     def visible(self, T: int, device: torch.device) -> Tensor:
         """Returns what each of T new positions may look at, (T, length + T): all before it, and itself."""
         positions = torch.arange(self.length + T, device=device)

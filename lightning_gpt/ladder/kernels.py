@@ -83,13 +83,20 @@ def rotate(x: Tensor, start: int = 0, base: float = 10_000.0) -> Tensor:
     The first of the T positions is `start`.
     """
     T, D = x.shape[-2:]
-    frequencies = base ** (-torch.arange(0, D, 2, device=x.device, dtype=torch.float32) / D)  # (D/2,)
-    positions = torch.arange(start, start + T, device=x.device, dtype=torch.float32)
-    angles = positions[:, None] * frequencies  # (T, D/2)
-    cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+    cos, sin = (y.to(x.dtype) for y in rotation(T, D, start, base, x.device))
     if by_hand(x):
         return _Rotation.apply(x, cos, sin)  # type: ignore[no-untyped-call]
     return x * torch.cat([cos, cos], dim=-1) + x.roll(D // 2, dims=-1) * torch.cat([-sin, sin], dim=-1)
+
+
+def rotation(
+    T: int, D: int, start: int = 0, base: float = 10_000.0, device: torch.device | None = None
+) -> tuple[Tensor, Tensor]:
+    """Cosines and sines (T, D/2) of the angles by which `rotate` turns T positions from `start` on, in fp32."""
+    frequencies = base ** (-torch.arange(0, D, 2, device=device, dtype=torch.float32) / D)  # (D/2,)
+    positions = torch.arange(start, start + T, device=device, dtype=torch.float32)
+    angles = positions[:, None] * frequencies  # (T, D/2)
+    return angles.cos(), angles.sin()
 
 
 class _Rotation(Function):

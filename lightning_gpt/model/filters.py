@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,7 +11,9 @@ from lightning_gpt.model.sampling import Sampling
 
 def keep_top_k(logits: Tensor, k: int) -> Tensor:
     """logits (..., V) with all but the k largest of each row at minus infinity (ties with the k-th stay)."""
-    threshold = logits.topk(min(k, logits.shape[-1]), dim=-1).values[..., -1:]  # (..., 1)
+    if k >= logits.shape[-1]:
+        return logits
+    threshold = logits.topk(k, dim=-1).values[..., -1:]  # (..., 1)
     return logits.masked_fill(logits < threshold, float("-inf"))
 
 
@@ -45,17 +48,20 @@ def next_token(
     """
     if sampling.temperature == 0:
         return logits.argmax(dim=-1, keepdim=True)
-    if sampling.temperature != 1:  # the largest at 0 first: whatever it is then divided by, nothing overflows
-        logits = (logits - logits.amax(dim=-1, keepdim=True)) / max(sampling.temperature, 1e-30)
+    # on the CPU, so that a seed's text does not depend on the device; in NumPy, whose calls are the shorter ones
+    scores = logits.float().cpu().numpy()
+    scores = scores - scores.max(axis=-1, keepdims=True)  # the largest is 0: whatever it is divided by, it stays finite
+    if sampling.temperature != 1:
+        scores /= max(sampling.temperature, 1e-30)
     if sampling.top_k is not None:
-        logits = keep_top_k(logits, sampling.top_k)
+        scores = keep_top_k(torch.from_numpy(scores), sampling.top_k).numpy()
     if sampling.top_p is not None and sampling.top_p < 1:
-        logits = keep_top_p(logits, sampling.top_p)
-    # on the CPU, so that a seed's text does not depend on the device
-    sums = logits.softmax(dim=-1).cpu().double().cumsum(dim=-1)  # (B, V)
+        scores = keep_top_p(torch.from_numpy(scores), sampling.top_p).numpy()
+    sums = np.exp(scores).cumsum(axis=-1, dtype=np.float64)  # (B, V): probabilities, but for a factor
     if isinstance(generator, Sequence):
         u = torch.cat([torch.rand(1, 1, generator=own, dtype=torch.float64) for own in generator])
     else:
         u = torch.rand(len(sums), 1, generator=generator, dtype=torch.float64)
-    # of the sum, which rounding leaves beside 1: below it stays u times it, and so the last token that may be drawn
-    return torch.searchsorted(sums, u * sums[:, -1:], right=True).to(logits.device)
+    # of the sum, below which u times it stays, and so the last token that may be drawn
+    drawn = (sums <= u.numpy() * sums[:, -1:]).sum(axis=-1, keepdims=True)
+    return torch.from_numpy(drawn).to(logits.device)

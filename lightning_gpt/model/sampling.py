@@ -20,6 +20,7 @@ class Sampling:
         seed: same seed, same text; None draws on torch's global random state.
         stop: end before this string.
         cached: remember what was read, where the network can; False reads the whole block again for each token.
+        bf16: multiply in bf16: weights of half the size to read, and probabilities of two to three digits.
 
     Raises:
         UserError: an option out of its range.
@@ -32,6 +33,7 @@ class Sampling:
     seed: int | None = None
     stop: str | None = None
     cached: bool = True
+    bf16: bool = False
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 0:

@@ -3,7 +3,7 @@ import torch
 
 from lightning_gpt import UserError
 from lightning_gpt.ladder import GPT, Cache, Ensemble, ModernGPT
-from lightning_gpt.model import Sampling, TrainedGPT, decode, load
+from lightning_gpt.model import Sampling, TrainedGPT, decode, decoding, load
 from lightning_gpt.model.trained import StopFilter
 from lightning_gpt.tokens import Characters
 
@@ -51,10 +51,13 @@ def test_within_a_block_the_cache_changes_nothing(gpt, seed):
 
 def test_each_character_is_read_once(gpt, monkeypatch):
     read = []
-    forward = type(gpt.network).forward
-    monkeypatch.setattr(
-        gpt.network, "forward", lambda ids, *cache: read.append(ids.shape[1]) or forward(gpt.network, ids, *cache)
-    )
+
+    def counted(forward):
+        return lambda ids, *cache: read.append(ids.shape[1]) or forward(ids, *cache)
+
+    monkeypatch.setattr(gpt.network, "forward", counted(gpt.network.forward))
+    make = decoding.decode_step
+    monkeypatch.setattr(decoding, "decode_step", lambda *args: counted(make(*args)))
     gpt.generate("abc", 16, seed=1)
     assert read == [3, 1, 1, 1, 1, 1, 4, 1, 1, 1, 1, 4, 1, 1, 1, 1]
 
