@@ -149,6 +149,7 @@ PRIVATE = {
     "training/board.py": {"_get_file_writer": "torch.utils.tensorboard:SummaryWriter"},
     "training/optimizer.py": {
         "_foreach_lerp_": "torch:", "_foreach_lerp": "torch:", "_foreach_mul_": "torch:", "_foreach_add_": "torch:",
+        "_foreach_mul": "torch:", "_foreach_addcmul_": "torch:",
     },
     "machine.py": {"_is_avx512_bf16_supported": "torch:cpu", "_is_amx_tile_supported": "torch:cpu"},
 }  # fmt: skip

@@ -83,6 +83,8 @@ TRAINING: Mapping[str, Any] = {
     "model.optimizer.lr": 0.02,
     "model.optimizer.adamw_lr": 0.01,
     "model.optimizer.weight_decay": 0.2,
+    "model.optimizer.second_momentum": 0.95,
+    "model.optimizer.cautious": True,
     "model.schedule.warmup_steps": 20,
     "model.schedule.decay": "linear",
     "model.schedule.decay_fraction": 1.0,

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed import all_reduce
 from torch.distributed.tensor import DTensor, Shard
 from torch.optim import Optimizer
 from torch.optim.adamw import adamw
@@ -73,7 +74,10 @@ class Muon(OptimizerRecipe):
     Args:
         lr: Muon's full learning rate, before the schedule.
         momentum: decay of the running mean of the gradient.
+        second_momentum: decay of the running mean of each row's squares, see `MuonAdamW`; 0: rows stay as they are.
         weight_decay: share of each block matrix taken off per unit of learning rate.
+        cautious: take it off only where the step itself makes a weight smaller: "Cautious Weight Decay", Chen et al.
+            2025.
         adamw_lr: AdamW's full learning rate; the schedule scales both alike.
         adamw_betas: as in AdamW.
         adamw_weight_decay: for the other matrices (embeddings and head); vectors are left alone.
@@ -87,9 +91,13 @@ class Muon(OptimizerRecipe):
         adamw_lr: float = 3e-3,
         adamw_betas: tuple[float, float] = (0.9, 0.95),
         adamw_weight_decay: float = 0.0,
+        second_momentum: float = 0.0,
+        cautious: bool = False,
     ) -> None:
         self.lr = lr
         self.momentum = momentum
+        self.second_momentum = second_momentum
+        self.cautious = cautious
         self.weight_decay = weight_decay
         self.adamw_lr = adamw_lr
         self.adamw_betas = adamw_betas
@@ -107,7 +115,14 @@ class Muon(OptimizerRecipe):
             {"params": outside, **adam, "weight_decay": self.adamw_weight_decay},
             {"params": [p for p in parameters if p.ndim < 2], **adam, "weight_decay": 0.0},
         ]
-        return MuonAdamW([g for g in groups if g["params"]], momentum=self.momentum, fused=fused, bf16=bf16)
+        return MuonAdamW(
+            [g for g in groups if g["params"]],
+            self.momentum,
+            self.second_momentum,
+            self.cautious,
+            fused=fused,
+            bf16=bf16,
+        )
 
 
 class MuonAdamW(Optimizer):
@@ -115,17 +130,24 @@ class MuonAdamW(Optimizer):
 
     "Muon", Jordan et al. 2024: the momentum's singular values are all made about 1, so that no direction of a matrix
     is learned faster than another. Same-shaped matrices are stacked and orthogonalised together: few large products.
+
+    With a second momentum each row of that is divided by the root of its running mean square, and the whole made as
+    long as it was: no neuron learns faster than another, either. "NorMuon", Li et al. 2025.
     """
 
     def __init__(
         self,
         groups: list[dict[str, Any]],
         momentum: float = 0.95,
+        second_momentum: float = 0.0,
+        cautious: bool = False,
         eps: float = 1e-8,
         fused: bool = True,
         bf16: bool = False,
     ) -> None:
         super().__init__(groups, {"momentum": momentum, "eps": eps, "fused": fused})
+        self.second_momentum = second_momentum
+        self.cautious = cautious
         self.dtype = torch.bfloat16 if bf16 else torch.float32  # chosen by the machine, so not saved in the checkpoint
 
     @torch.no_grad()
@@ -146,15 +168,26 @@ class MuonAdamW(Optimizer):
             shapes.setdefault(p.shape, []).append(p)
             if not self.state[p]:
                 self.state[p]["momentum"] = torch.zeros_like(p)
+                if self.second_momentum:
+                    self.state[p]["second"] = torch.zeros_like(p[:, :1])
         directions = self._directions(list(shapes.values()), group["momentum"])
         for (rows, columns), alike in shapes.items():
-            alike = my_rows(alike)
-            torch._foreach_mul_(alike, 1 - group["lr"] * group["weight_decay"])
+            direction = next(directions)
+            if self.second_momentum:
+                direction = self._normalised(alike, direction)
+            weights, each = my_rows(alike), list(direction)
+            decay = group["lr"] * group["weight_decay"]
+            if self.cautious:
+                smaller = torch._foreach_mul(weights, each)  # above 0 where the step makes a weight smaller
+                decayed = [(x > 0).to(x.dtype) for x in smaller]
+                torch._foreach_addcmul_(weights, weights, decayed, value=-decay)
+            else:
+                torch._foreach_mul_(weights, 1 - decay)
             # sqrt: a tall matrix has few columns to move, each of them as far as in a square one
-            torch._foreach_add_(alike, next(directions), alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
+            torch._foreach_add_(weights, each, alpha=-group["lr"] * max(1.0, rows / columns) ** 0.5)
 
-    def _directions(self, shapes: list[list[Tensor]], momentum: float) -> Iterator[list[Tensor]]:
-        """Yields the directions of each shape's matrices in turn, or of this rank's rows of them."""
+    def _directions(self, shapes: list[list[Tensor]], momentum: float) -> Iterator[Tensor]:
+        """Yields the directions of each shape's n matrices in turn, (n, rows, columns), or this rank's rows of them."""
         matrices = [p for alike in shapes for p in alike]
         if isinstance(matrices[0], DTensor):
             assert all(isinstance(p, DTensor) and p.placements == (Shard(0),) for p in matrices)
@@ -162,11 +195,25 @@ class MuonAdamW(Optimizer):
             updates = [x.to(self.dtype) for x in self._updates(matrices, momentum)]
             directions = iter(in_shares(updates, rows, orthogonalised, group))
             for alike in shapes:
-                yield [next(directions).to(p.dtype) for p in alike]
+                yield torch.stack([next(directions) for _ in alike]).to(alike[0].dtype)
             return
         for alike in shapes:
             stacked = torch.stack(self._updates(alike, momentum))
-            yield list(orthogonalised(stacked.to(self.dtype)).to(stacked.dtype))
+            yield orthogonalised(stacked.to(self.dtype)).to(stacked.dtype)
+
+    def _normalised(self, parameters: list[Tensor], directions: Tensor) -> Tensor:
+        """Divides each row of the directions (n, rows, columns) by its running size, and keeps each matrix's length."""
+        directions = directions.contiguous()  # in whatever layout it comes, it is summed up in the same order
+        squares = directions.square().mean(dim=-1, keepdim=True)  # (n, rows, 1)
+        seconds = my_rows([self.state[p]["second"] for p in parameters])
+        torch._foreach_lerp_(seconds, list(squares), 1 - self.second_momentum)
+        # that they begin at 0 is one factor for all rows, which the lengths take out again
+        inverse = torch.stack(seconds).clamp(min=1e-16).reciprocal()
+        lengths = torch.stack([squares.sum(dim=-2), (squares * inverse).sum(dim=-2)])  # (2, n, 1), squared
+        if isinstance(parameters[0], DTensor):
+            all_reduce(lengths, group=parameters[0].device_mesh.get_group())
+        before, after = lengths.unsqueeze(-1)
+        return directions * (inverse * before / after.clamp(min=1e-16)).sqrt()
 
     def _updates(self, parameters: list[Tensor], momentum: float) -> list[Tensor]:
         gradients = my_rows([p.grad for p in parameters if p.grad is not None])

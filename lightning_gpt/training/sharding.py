@@ -122,8 +122,8 @@ def kept(value: Any, keep: bool) -> Any:
 
 
 def share(value: Any, like: Any) -> Any:
-    """Returns this rank's share of a whole tensor, as it has one of `like`; what is of another shape stays whole."""
-    if not isinstance(like, DTensor) or value.shape != like.shape:
+    """Returns this rank's rows of a whole tensor, as it has those of `like`; what has no such rows stays whole."""
+    if not isinstance(like, DTensor) or value.shape[:1] != like.shape[:1]:
         return value
     split = distribute_tensor(value.to(like.device), like.device_mesh, like.placements, src_data_rank=None)
     return split.clone()  # else it would keep the whole one's memory

@@ -13,6 +13,7 @@ from lightning_gpt.commands.verify_resume import same, saved_values
 from lightning_gpt.runs import read_events
 from lightning_gpt.training.sharding import must_suit
 
+NORMALISED = "--model.optimizer.second_momentum=0.95"
 SPLIT = ["--trainer.strategy=model_parallel"]
 # 18 rows are dealt unevenly, 4 of a convolution's to fewer ranks than there may be; and the clipping is felt
 RECIPE = [
@@ -85,7 +86,13 @@ def must_agree(one, other):
 
 def test_one_rank_alone_is_the_same_to_the_last_bit(shell):
     """All that is split, gathered, saved and restored, without another process."""
-    options = ["--model.optimizer=Muon", "--film=true", "--model.freeze_blocks=1", "--trainer.num_sanity_val_steps=1"]
+    options = [
+        "--model.optimizer=Muon",
+        NORMALISED,
+        "--film=true",
+        "--model.freeze_blocks=1",
+        "--trainer.num_sanity_val_steps=1",
+    ]
     options += ["--trainer.max_steps=20", "--trainer.val_check_interval=10"]
     fit(shell, "one", 1, *options)
     split = fit(shell, "split", 1, *options, *SPLIT, "--trainer.max_steps=10")
@@ -97,9 +104,13 @@ def test_one_rank_alone_is_the_same_to_the_last_bit(shell):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", ["Muon", "AdamW"])
+@pytest.mark.parametrize(
+    "optimizer",
+    [["Muon"], ["Muon", NORMALISED, "--model.optimizer.cautious=true"], ["AdamW"]],
+    ids=["Muon", "NorMuon", "AdamW"],
+)
 def test_two_and_four_processes_are_one(shell, optimizer):
-    options = ["--trainer.max_steps=100", f"--model.optimizer={optimizer}"]
+    options = ["--trainer.max_steps=100", "--model.optimizer", *optimizer]
     one = fit(shell, "one", 1, *options)
     must_agree(one, fit(shell, "two", 2, *options))
     must_agree(one, fit(shell, "four", 4, *options, "--sample.max_new_tokens=0"))
@@ -107,7 +118,7 @@ def test_two_and_four_processes_are_one(shell, optimizer):
 
 @pytest.mark.slow
 def test_a_run_goes_on_with_as_many_ranks_exactly_and_with_others(shell):
-    options = ["--model.optimizer=Muon", "--trainer.max_steps=100"]
+    options = ["--model.optimizer=Muon", NORMALISED, "--trainer.max_steps=100"]
     whole = fit(shell, "whole", 2, *options)
     half = fit(shell, "half", 2, *options, "--trainer.max_steps=60")
     for ranks in (2, 1, 4):
