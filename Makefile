@@ -92,10 +92,10 @@ pictures: setup ## make the pictures of docs/pictures again: trains for some min
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
 	@$(BIN)/python tests/photograph.py $(ARGS)
 
-bench: setup ## measure this project beside a plain PyTorch loop, about 15 minutes: runs/bench/table.md
+bench: setup ## measure this project beside a plain PyTorch loop, about 20 minutes: runs/bench/table.md
 	@$(BIN)/lightning-gpt bench $(ARGS)
 
-bench-long: setup ## the recipes of 10 and of 60 minutes
+bench-long: setup ## the recipes and the budgets of 10 and of 60 minutes
 	@$(BIN)/lightning-gpt bench --measure long $(ARGS)
 
 check: setup ## format, lint, types, tests: what must pass before a commit

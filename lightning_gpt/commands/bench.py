@@ -83,12 +83,19 @@ class Bench:
         result: dict[str, float] = json.loads(out.splitlines()[-1])
         return seconds, result
 
-    def ours(self, config: str, *options: str) -> tuple[float, Result]:
-        """Runs a fit as a program: returns seconds of the whole process, and its result."""
-        name = f"{config}-{next(self._numbers)}"
+    def ours(self, recipe: str, *options: str) -> tuple[float, Result]:
+        """Runs a fit as a program: returns seconds of the whole process, and its result.
+
+        Args:
+            recipe: the name of a configuration, or a budget as --budget=2m.
+            options: the fit's others.
+        """
+        budget = recipe.startswith("--")
+        name = f"{'budget' if budget else recipe}-{next(self._numbers)}"
         seconds, _ = timed(
-            "-m", "lightning_gpt", "fit", f"--config={self.configs / config}.yaml", f"--runs_dir={self.folder}",
-            f"--data.data_dir={self.data_dir}", "--data.offline_corpus=null", f"--name={name}", *options,
+            "-m", "lightning_gpt", "fit", recipe if budget else f"--config={self.configs / recipe}.yaml",
+            f"--runs_dir={self.folder}", f"--data.data_dir={self.data_dir}", "--data.offline_corpus=null",
+            f"--name={name}", *options,
         )  # fmt: skip
         newest = newest_last(self.folder / name)
         assert newest is not None
@@ -193,14 +200,22 @@ class Bench:
             rows.append(Row("its extra memory", "MB", [], memory))
         return rows
 
+    def budget(self) -> list[Row]:
+        """Measures what `make train` does: a budget of two minutes."""
+        return self._whole("--budget=2m")
+
     def long(self) -> list[Row]:
-        """Measures the recipes of 10 and of 60 minutes."""
-        rows = []
-        for config in ("cpu-10min", "cpu-1h"):
-            seconds, result = self.ours(config)
-            rows.append(Row(f"{config}.yaml, whole process", "min", [], [seconds / 60]))
-            rows.append(Row("its exact best val loss", "nats", [], [val_loss(result)]))
-        return rows
+        """Measures the recipes and the budgets of ten minutes and of an hour."""
+        return [row for what in ("cpu-10min", "--budget=10m", "cpu-1h", "--budget=1h") for row in self._whole(what)]
+
+    def _whole(self, recipe: str) -> list[Row]:
+        """Measures one fit, samples and all."""
+        seconds, result = self.ours(recipe)
+        what = f"fit {recipe}" if recipe.startswith("--") else f"{recipe}.yaml"
+        return [
+            Row(f"{what}, whole process", "s", [], [seconds]),
+            Row("its exact val loss", "nats", [], [val_loss(result)]),
+        ]
 
 
 def written(network: Network, streams: int, sampling: Sampling) -> float:
@@ -226,6 +241,7 @@ print(time.perf_counter() - start, peak() - before)
 MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
     "step": Bench.step,
     "time": Bench.time,
+    "budget": Bench.budget,
     "generation": Bench.generation,
     "preparation": Bench.preparation,
     "tokens": Bench.tokens,
@@ -295,7 +311,7 @@ def with_block(document: Path, text: str) -> str:
 
 
 def bench(
-    measure: str = "step,time,generation,preparation",
+    measure: str = "step,time,budget,generation,preparation",
     rounds: int = 3,
     seconds: float = 120.0,
     configs: str = "configs",
@@ -306,7 +322,7 @@ def bench(
     """Measure this project beside a plain PyTorch loop, and write the table to <runs_dir>/bench/table.md.
 
     Args:
-        measure: What: step, time, generation, preparation, tokens, long; several with commas.
+        measure: What: step, time, budget, generation, preparation, tokens, long; several with commas.
         rounds: How often each side is measured, in turns.
         seconds: How long each tokenizer is trained, for tokens; from 600 on by the recipe of ten minutes.
         configs: The folder of the recipes.

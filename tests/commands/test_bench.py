@@ -1,10 +1,15 @@
 """bench: what it measures has to be asked for by name; its table goes into a document's own block and nowhere else."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 
 from lightning_gpt import UserError
-from lightning_gpt.commands.bench import TRIAL, Bench, Row, shown, with_block
+from lightning_gpt.commands.bench import TRIAL, Bench, Row, shown, with_block, written
+from lightning_gpt.ladder import ModernGPT
 from lightning_gpt.machine import busy_elsewhere, processor_seconds
+from lightning_gpt.model import Sampling
 from lightning_gpt.runs.result import Result, Validation
 
 PAGE = "# Results\n\n<!-- bench -->\nold\n<!-- /bench -->\n\nThe end.\n"
@@ -71,3 +76,36 @@ def test_tokenizers_are_trained_for_the_time_that_is_given(tmp_path, monkeypatch
     assert [row.ours for row in rows] == [[2.5]] * 4 and "120 steps in 90 s" in rows[0].what
     Bench(tmp_path, tmp_path, tmp_path, 1, 600.0).tokens()
     assert asked[-1] == ("cpu-10min", "bpe", 1200)
+
+
+def test_a_budget_and_the_long_recipes_are_whole_processes(tmp_path, monkeypatch):
+    done = []
+
+    def timed(*args):
+        done.append(args)
+        folder = Path(next(arg for arg in args if arg.startswith("--runs_dir=")).partition("=")[2])
+        name = next(arg for arg in args if arg.startswith("--name=")).partition("=")[2]
+        made = folder / name / "version_0" / "checkpoints" / "last.ckpt"
+        made.parent.mkdir(parents=True)
+        made.touch()
+        return 90.0 + len(done), ""
+
+    monkeypatch.setattr("lightning_gpt.commands.bench.timed", timed)
+    validations = (Validation(9, 2.0, 3.0, 2.5, 30.0),)
+    result = Result(False, 9, 1, None, validations, {}, ())
+    monkeypatch.setattr("lightning_gpt.commands.bench.Run", lambda folder: SimpleNamespace(result=result))
+    bench = Bench(tmp_path, Path("configs"), tmp_path, 1, 60.0)
+    assert [(row.what, row.ours) for row in bench.budget()] == [
+        ("fit --budget=2m, whole process", [91.0]),
+        ("its exact val loss", [2.0]),
+    ]
+    assert [row.what for row in bench.long()][::2] == [
+        "cpu-10min.yaml, whole process", "fit --budget=10m, whole process",
+        "cpu-1h.yaml, whole process", "fit --budget=1h, whole process",
+    ]  # fmt: skip
+    assert "--budget=2m" in done[0] and f"--config={Path('configs/cpu-1h.yaml')}" in done[3]
+
+
+def test_the_speed_of_writing_is_of_all_texts_together():
+    net = ModernGPT(11, 8, n_layer=1, n_head=1, n_embd=8).eval()
+    assert written(net, 3, Sampling(5)) > 0
