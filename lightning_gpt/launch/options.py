@@ -76,6 +76,7 @@ def known_options() -> dict[str, Any]:
         **{f"model.schedule.{name}": hint for name, hint in parameters(Schedule).items()},
         "model.compile": bool,
         "model.freeze_blocks": int,
+        "model.teacher": str | None,
         **{f"sample.{name}": hint for name, hint in parameters(SampleText).items()},
         **{f"overfitting.{name}": hint for name, hint in parameters(Overfitting).items()},
     }

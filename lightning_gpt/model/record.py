@@ -78,7 +78,7 @@ class Origin:
         steps: of the optimizer, on this text.
     """
 
-    HOW = ("trained", "fine-tuned", "imported")
+    HOW = ("trained", "fine-tuned", "distilled", "imported")
 
     how: str
     corpus: str | None

@@ -34,6 +34,7 @@ from lightning_gpt.training.optimizer import AdamW, Muon, OptimizerRecipe
 from lightning_gpt.training.restoring import prepare_to_restore, state_after_a_step
 from lightning_gpt.training.schedule import Schedule
 from lightning_gpt.training.sharding import Sharded, gathered, must_suit, network_class, shard, whole
+from lightning_gpt.training.teacher import Teacher
 
 
 def in_fit(trainer: Trainer) -> bool:
@@ -57,6 +58,8 @@ class LanguageModel(LightningModule):
         schedule: the learning rate's course.
         compile: compile the network (needs a C++ compiler; worth its minute in long runs).
         freeze_blocks: how many blocks, from the input on, keep the weights that they begin with.
+        teacher: a checkpoint whose network's probabilities are learned in place of the text's next tokens, see
+            `teacher.Teacher`; the losses that are logged are on the text all the same.
 
     Attributes:
         source: a trained network whose weights the run begins with; to be set before the run.
@@ -69,6 +72,7 @@ class LanguageModel(LightningModule):
         schedule: Schedule = Schedule(),
         compile: bool = False,
         freeze_blocks: int = 0,
+        teacher: str | None = None,
     ) -> None:
         super().__init__()
         self.make_network = network
@@ -76,6 +80,8 @@ class LanguageModel(LightningModule):
         self.schedule = schedule
         self.compile_network = compile
         self.freeze_blocks = freeze_blocks
+        self.teacher = teacher
+        self._teacher: Teacher | None = None
         self.source: TrainedGPT | None = None
         self.net: Network | None = None
         self.record: Record | None = None  # of the network, which another text must fit
@@ -126,6 +132,9 @@ class LanguageModel(LightningModule):
             raise UserError(f"data.batch_size must be at least n_member {net.n_member}, not {data.batch_size}")
         if self.source is not None:
             must_be_alike(self.source, net)
+        if fit is not None and self.teacher is not None:
+            self._teacher = Teacher(self.teacher)
+            self._teacher.must_fit(data.tokens.tokenizer, data.block_size)
         if checkpoint is not None:
             Record.of(checkpoint, path).must_fit(self.record_of(net, data))
             must_hold(checkpoint, net, path)
@@ -164,7 +173,7 @@ class LanguageModel(LightningModule):
         """Makes the record of a network after `steps` of this run, with the text that it is trained on."""
         tokens = data.tokens
         corpus = CorpusRecord.of(tokens, data.source, data.endings)
-        how = "fine-tuned" if self.provenance else "trained"
+        how = "fine-tuned" if self.provenance else "distilled" if self.teacher else "trained"
         here = Origin(how, tokens.corpus, tokens.sha256, steps - self._earlier_steps)
         return Record(network_class(net).__name__, net.sizes, tokens.tokenizer, corpus, (*self.provenance, here))
 
@@ -225,6 +234,18 @@ class LanguageModel(LightningModule):
         assert self.net is not None
         return self.net(ids)
 
+    def on_fit_start(self) -> None:
+        """Reads the teacher, where there is one.
+
+        Raises:
+            UserError: it can't be read, or can't read what is learned.
+        """
+        if self.teacher is None:
+            return
+        self._teacher = self._teacher or Teacher(self.teacher)
+        self._teacher.must_fit(self.tokenizer, self.data.block_size)
+        self._teacher.to(self.device)
+
     # ------------------------------------------------------------------------------------------------- the steps
 
     def shared_step(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
@@ -247,11 +268,13 @@ class LanguageModel(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Computes the batch's mean loss, in nats per token."""
-        _, loss, targets = self.shared_step(batch)
+        logits, loss, targets = self.shared_step(batch)
         if self.is_log_step:
             lr = self.trainer.optimizers[0].param_groups[0]["lr"]
             self.log("train/loss", loss.detach(), prog_bar=True)
             self.log("lr", lr)
+        if self._teacher is not None:
+            loss = self._teacher.loss(logits, batch)
         if self.data.tokens.examples is not None and self.trainer.world_size > 1:
             # the mean over all ranks' targets, whose numbers differ: gradients are averaged over ranks
             loss = loss * targets / self.trainer.strategy.reduce(targets.float(), reduce_op="mean")
@@ -352,7 +375,8 @@ class LanguageModel(LightningModule):
         Args:
             checkpoint_path: a .ckpt file of this project.
             map_location: the device for the weights; None: the CPU.
-            options: `optimizer`, `schedule`, `compile` and `freeze_blocks`, which a checkpoint does not hold.
+            options: `optimizer`, `schedule`, `compile`, `freeze_blocks` and `teacher`, which a checkpoint does not
+                hold.
 
         Raises:
             UserError: no such file, not a checkpoint of this project, or damaged.
