@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -47,7 +48,8 @@ def decode(
     def tokens() -> Iterator[Tensor]:
         reader = Reader(network, ids, sampling.cached, sampling.bf16)
         for _ in range(sampling.max_new_tokens):
-            drawn = next_token(reader.logits(), sampling, generator)  # (B, 1)
+            with np.errstate(all="ignore"):  # a network that has diverged writes nonsense, as with PyTorch: no warnings
+                drawn = next_token(reader.logits(), sampling, generator)  # (B, 1)
             reader.append(drawn)
             yield drawn
 

@@ -147,3 +147,15 @@ def test_a_network_in_bf16_writes_a_text_too():
     gpt = TrainedGPT(randomised(ModernGPT).bfloat16(), Characters("\nabcdefghij"))
     assert len(gpt.generate("a", 20, seed=1)) == 20
     assert len(list(gpt.streams(2, "a", 20, seed=1))) == 21
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
+def test_a_network_that_has_diverged_writes_without_a_warning(value):
+    network = randomised(ModernGPT)
+    for weight in network.parameters():
+        weight.data.fill_(value)
+    ids = torch.zeros(1, 1, dtype=torch.long)
+    for sampling in (Sampling(3), Sampling(3, temperature=0), Sampling(3, top_k=2, top_p=0.5)):
+        drawn = torch.cat(list(decode(network, ids, sampling)))
+        assert drawn.shape == (3, 1) and (drawn >= 0).all() and (drawn < V).all()
