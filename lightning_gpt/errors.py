@@ -50,6 +50,12 @@ def collecting(problems: list[str]) -> Iterator[None]:
             problems.append(str(error))
 
 
+def in_a_line(error: BaseException) -> str:
+    """Names what others have raised: its type, and the first line of what it says."""
+    line = next(iter(str(error).strip().splitlines()), "")
+    return f"{type(error).__name__}: {line[:200]}" if line else type(error).__name__
+
+
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """Suggests the known name that is most like this one; if none is, `otherwise`, or all that there are."""
     known = list(known)

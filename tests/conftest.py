@@ -198,6 +198,28 @@ def browser():
 
 
 @pytest.fixture
+def opened(browser):
+    """Opens a page; what goes wrong on it and what it asks for is in its `wrong` and `requested`."""
+    contexts = []
+
+    def open_page(address, width=1360, scheme="light", **options):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        page.wrong, page.requested = [], []
+        page.on("pageerror", lambda error: page.wrong.append(str(error)))
+        page.on("console", lambda message: page.wrong.append(message.text))
+        page.on("request", lambda request: page.requested.append(request.url))
+        page.goto(address)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
 def screenshot():
     """Keeps a picture of a page."""
     SCREENSHOTS.mkdir(exist_ok=True)

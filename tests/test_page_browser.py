@@ -53,27 +53,15 @@ def ladder(address):
 
 
 @pytest.fixture
-def opened(browser):
+def opened(opened):
     """Opens a page that may not ask for anything; waits until it has written."""
-    contexts = []
 
-    def open_page(address, width=1360, scheme="light", **options):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, **options)
-        context.set_offline(True)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.wrong, page.requested = [], []
-        page.on("pageerror", lambda error: page.wrong.append(str(error)))
-        page.on("console", lambda message: page.wrong.append(message.text))
-        page.on("request", lambda request: page.requested.append(request.url))
-        page.goto(address)
+    def open_page(*args, **options):
+        page = opened(*args, offline=True, **options)
         finished(page)
         return page
 
-    yield open_page
-    for context in contexts:
-        context.close()
+    return open_page
 
 
 def finished(page):

@@ -38,27 +38,6 @@ def finished(tmp_path_factory):
         yield address
 
 
-@pytest.fixture
-def opened(browser):
-    contexts = []
-
-    def open_page(address, width=1360, scheme="light"):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(60_000)
-        page.wrong, page.requested = [], []
-        page.on("pageerror", lambda error: page.wrong.append(str(error)))
-        page.on("console", lambda message: page.wrong.append(message.text))
-        page.on("request", lambda request: page.requested.append(request.url))
-        page.goto(address)
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-
-
 @pytest.mark.parametrize(("width", "scheme"), [(1360, "light"), (1360, "dark"), (390, "light"), (390, "dark")])
 def test_a_run_that_has_ended_is_whole_and_fits(opened, finished, screenshot, width, scheme):
     page = opened(finished, width, scheme)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lightning_gpt.errors import UserError
+from lightning_gpt.errors import UserError, in_a_line
 from lightning_gpt.exchange.libraries import library
 from lightning_gpt.model import TrainedGPT
 from lightning_gpt.model.checkpoint import WEIGHTS
@@ -77,8 +77,6 @@ def load(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
             weights = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118  # no dictionary
             return weights, file.metadata() or {}
     except (OSError, safetensors.SafetensorError, ValueError, TypeError, RuntimeError) as error:
-        reason = str(error).splitlines()
         raise UserError(
-            f"{path} can't be read as safetensors ({reason[0][:120] if reason else type(error).__name__}): it is "
-            "truncated, damaged or no such file"
+            f"{path} can't be read as safetensors ({in_a_line(error)}): it is truncated, damaged or no such file"
         ) from error

@@ -14,7 +14,7 @@ import yaml
 from jsonargparse import ArgumentParser, Namespace
 from lightning.pytorch.loggers import Logger, MLFlowLogger, TensorBoardLogger, WandbLogger
 
-from lightning_gpt.errors import UserError
+from lightning_gpt.errors import UserError, in_a_line
 from lightning_gpt.files import replacing
 
 FILE = "loggers.json"  # in the run's folder: by which name each logger's own service knows the run
@@ -87,8 +87,7 @@ def make(specs: list[Namespace], folder: Path, writes: bool) -> list[Logger]:
             if writes and isinstance(logger, WandbLogger | MLFlowLogger):
                 known[name] = str(logger.experiment.id if isinstance(logger, WandbLogger) else logger.run_id)
         except Exception as error:  # of a service, a network, a database
-            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-            raise UserError(f"trainer.logger {name} can't begin: {reason[:200]}") from error
+            raise UserError(f"trainer.logger {name} can't begin ({in_a_line(error)})") from error
     if writes and known:
         with replacing(folder / FILE) as file:
             file.write(json.dumps(known).encode())

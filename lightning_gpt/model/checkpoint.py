@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from lightning_gpt.errors import UserError
+from lightning_gpt.errors import UserError, in_a_line
 from lightning_gpt.files import must_not_swell, replacing
 from lightning_gpt.ladder import Network
 from lightning_gpt.ladder.aliases import modernised_key
@@ -71,10 +71,8 @@ def read(path: str | Path) -> dict[str, Any]:
         must_not_swell(path)
         checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken file can raise anything
-        reason = str(error).strip().splitlines()
         raise UserError(
-            f"{path} can't be read as a checkpoint; it is truncated, damaged or not one "
-            f"({type(error).__name__}: {reason[0][:120] if reason else ''})"
+            f"{path} can't be read as a checkpoint; it is truncated, damaged or not one ({in_a_line(error)})"
         ) from error
     if not isinstance(checkpoint, dict):
         raise UserError(f"{path} is not a checkpoint: it holds a {type(checkpoint).__name__}")

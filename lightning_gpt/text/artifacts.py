@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lightning_gpt.errors import UserError
+from lightning_gpt.errors import UserError, in_a_line
 
 ARTIFACT = "wandb:"  # before an artifact's name
 VERSION = re.compile(r":v[0-9]+$")  # of an artifact that never changes; any other alias may move
@@ -40,7 +40,7 @@ def fetched_artifact(name: str, data_dir: Path, fetch: bool = True) -> Path:
         part.rename(folder)
     except Exception as error:  # of whatever lies between here and there
         shutil.rmtree(part, ignore_errors=True)
-        raise UserError(f"can't fetch the artifact {wanted} ({_reason(error)}): is `wandb login` done?") from error
+        raise UserError(f"can't fetch the artifact {wanted} ({in_a_line(error)}): is `wandb login` done?") from error
     return folder
 
 
@@ -59,7 +59,7 @@ def publish(folder: Path, name: str, metadata: Mapping[str, Any]) -> str:
         with wandb.init(job_type="data", config=dict(metadata)) as run:
             run.log_artifact(artifact)
     except Exception as error:  # as above
-        raise UserError(f"can't publish {name} ({_reason(error)}): is `wandb login` done?") from error
+        raise UserError(f"can't publish {name} ({in_a_line(error)}): is `wandb login` done?") from error
     return str(artifact.name)
 
 
@@ -69,8 +69,3 @@ def _wandb() -> Any:
     except ImportError as error:
         raise UserError("artifacts of W&B need a package that is not installed: pip install wandb") from error
     return wandb
-
-
-def _reason(error: Exception) -> str:
-    line = next(iter(str(error).strip().splitlines()), "")
-    return f"{type(error).__name__}: {line[:120]}" if line else type(error).__name__

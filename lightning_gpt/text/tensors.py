@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_gpt.errors import UserError
+from lightning_gpt.errors import UserError, in_a_line
 from lightning_gpt.files import must_not_swell, replacing
 from lightning_gpt.text.units import Length
 from lightning_gpt.tokens import Characters, Tokenizer, of_plain
@@ -104,8 +104,7 @@ def _ids(path: Path, size: int) -> Tensor:
         must_not_swell(path)
         found: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # a broken file can raise anything
-        reason = next(iter(str(error).strip().splitlines()), "")
-        raise UserError(f"{path} can't be read as a tensor ({type(error).__name__}: {reason[:120]})") from error
+        raise UserError(f"{path} can't be read as a tensor ({in_a_line(error)})") from error
     if not isinstance(found, Tensor) or found.layout is not torch.strided or found.is_meta or found.ndim != 1:
         raise UserError(f"{path} is no tensor of ids: there must be one, of one dimension")
     whole = found.dtype in (torch.uint8, torch.int16, torch.int32, torch.int64)
