@@ -43,6 +43,7 @@ TINY = [
     "--data.block_size=16", "--data.batch_size=4", "--trainer.max_steps=20", "--trainer.val_check_interval=10",
     "--trainer.accelerator=cpu", "--trainer.precision=32-true", "--sample.max_new_tokens=20",
 ]  # fmt: skip
+OPEN = [option for option in TINY if not option.startswith(("--trainer.max_steps", "--trainer.val_check_interval"))]
 
 SCREENSHOTS = ROOT / "screenshots"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

@@ -20,10 +20,12 @@ from lightning_gpt.errors import Interrupted
 from lightning_gpt.launch.configuration import configure
 from lightning_gpt.launch.preparation import prepare
 from lightning_gpt.launch.running import run
+from lightning_gpt.training import LastCheckpoint
 
 A_FIT_OF_ITS_OWN = ("--resume=never", "--ckpt_path=null")  # whatever the recipe says
 FIRST = 2  # steps that are slower than those that follow
 BATCHES = 3  # held-out batches
+ANSWER = "stopping after this step of a trial, of which nothing is kept; again to stop at once"
 
 
 class Stopwatch(Callback):
@@ -97,6 +99,10 @@ def try_out(fit_options: Sequence[str], steps: int = 12) -> Trial:
             "--trainer.enable_progress_bar=false", *A_FIT_OF_ITS_OWN,
         ]  # fmt: skip
         prepared = prepare(configure("fit", [*fit_options, *small]), [watch])
+        _, _, trainer = prepared.made()
+        for saver in trainer.checkpoint_callbacks:
+            if isinstance(saver, LastCheckpoint):
+                saver.answer = ANSWER
         try:
             run(prepared)
         except Interrupted as stop:

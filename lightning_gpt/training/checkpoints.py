@@ -78,7 +78,12 @@ class LastCheckpoint(ModelCheckpoint):
     Args:
         every_n_steps: the interval in steps; None: by the clock.
         every_seconds: the interval where it is not counted in steps.
+
+    Attributes:
+        answer: what is said to the first Ctrl-C or SIGTERM.
     """
+
+    answer = "stopping after this step; again to stop at once, without saving"
 
     def __init__(self, every_n_steps: int | None = None, every_seconds: float = 60.0) -> None:
         super().__init__(filename="last", save_top_k=1, enable_version_counter=False)
@@ -127,7 +132,7 @@ class LastCheckpoint(ModelCheckpoint):
         interrupt.end_at_next()
         with suppress(OSError):
             # os.write: a signal may come in the middle of a print
-            os.write(2, b"\nstopping after this step; again to stop at once, without saving\n")
+            os.write(2, f"\n{self.answer}\n".encode())
 
     def _restore_handlers(self) -> None:
         for number, handler in self._handlers.items():

@@ -2,20 +2,20 @@
 
 import dataclasses
 import json
+import signal
 
 import pytest
 import yaml
-from conftest import ROOT, TEXT, TINY
+from conftest import OPEN, ROOT, TEXT
 
 from lightning_gpt.budget import PLANS
 from lightning_gpt.budget.plans import TRAINING
 from lightning_gpt.commands import stages
 from lightning_gpt.launch import within
 from lightning_gpt.launch.recipe import read_recipe
-from lightning_gpt.launch.trial import Trial
+from lightning_gpt.launch.trial import Stopwatch, Trial, try_out
 from lightning_gpt.launch.within import Chooser, within_budget
 
-OPEN = [option for option in TINY if not option.startswith(("--trainer.max_steps", "--trainer.val_check_interval"))]
 FAST = Trial(step=0.01, held_out=0.3, batches=3, samples=0.2, besides=1.0, peak_memory=0)
 
 
@@ -87,6 +87,14 @@ def test_a_held_out_text_that_takes_too_long_is_read_in_part(tried, corpus):
     chooser.tried[None] = Trial(step=0.01, held_out=100.0, batches=1000, samples=0.2, besides=1.0, peak_memory=0)
     choice = chooser.fitted(None, 60.0)
     assert 1 <= choice.held_out < 20 and choice.after()["trainer.limit_val_batches"] == choice.held_out
+
+
+def test_a_trial_that_is_interrupted_says_that_nothing_is_kept(corpus, monkeypatch, capfd):
+    monkeypatch.setattr(Stopwatch, "on_train_batch_end", lambda *_: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        try_out([f"--data.corpus={corpus}", *OPEN])
+    said = capfd.readouterr().err.strip()
+    assert "of which nothing is kept; again to stop at once" in said and "\n" not in said
 
 
 @pytest.mark.parametrize(
