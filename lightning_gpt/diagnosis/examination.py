@@ -15,7 +15,7 @@ from lightning_gpt.launch.configuration import configure
 from lightning_gpt.launch.options import given_options
 from lightning_gpt.launch.preparation import Prepared, prepare
 from lightning_gpt.launch.trial import A_FIT_OF_ITS_OWN, try_out
-from lightning_gpt.launch.within import Chooser, typed
+from lightning_gpt.launch.within import Chooser, typed, within_budget
 from lightning_gpt.text import Tokens
 from lightning_gpt.text.mapped import token_counts
 from lightning_gpt.text.overlap import LONG, covered, training_index
@@ -32,9 +32,11 @@ def examine(fit_options: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Returns all findings, by section; plain values only, in seconds and bytes.
 
     Raises:
-        UserError: a wrong name or type among the options. Whatever else is wrong is a finding.
+        UserError: a wrong name or type among the options, or a budget that can't be kept. Whatever else is wrong is a
+            finding.
     """
-    prepared = prepare(configure("fit", [*fit_options, *A_FIT_OF_ITS_OWN]), saves_nothing=True)
+    fit_options = within_budget([*fit_options, *A_FIT_OF_ITS_OWN])
+    prepared = prepare(configure("fit", fit_options), saves_nothing=True)
     recipe: dict[str, Any] = {"problems": prepared.problems}
     if not prepared.problems:  # first: what is examined later takes memory, too
         recipe |= examine_recipe(prepared) | measure(prepared, fit_options)

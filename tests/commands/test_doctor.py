@@ -2,9 +2,11 @@ import json
 import os
 
 import torch
-from conftest import TEXT, TINY
+from conftest import OPEN, TEXT, TINY
 
 from lightning_gpt import machine
+from lightning_gpt.launch import within
+from lightning_gpt.launch.trial import Trial
 
 
 def test_findings_are_true(shell, monkeypatch):
@@ -41,6 +43,15 @@ def test_what_stands_in_the_way(shell):
     out = " ".join(shell("doctor", "--data.corpus=latin.txt", *TINY).stdout.split())
     assert "machine" in out and "is not UTF-8 text" in out
     assert "did you mean data.corpus?" in shell("doctor", "--data.corpsu=x", status=2).stderr
+
+
+def test_a_budget_is_examined_as_fit_would_spend_it(shell, monkeypatch):
+    monkeypatch.setattr(within, "try_out", lambda args, steps: Trial(1.0, 0.3, 3, 0.2, 1.0, 0))
+    done = shell("doctor", "--data.corpus=text.txt", *OPEN, "--budget=1m", "--json")
+    recipe = json.loads(done.stdout)["recipe"]
+    assert "budget   1m: " in done.stderr and f"{recipe['steps']} steps" in done.stderr
+    said = shell("doctor", "--data.corpus=text.txt", *OPEN, "--budget=1m", "--trainer.max_steps=5", status=2).stderr
+    assert "leave one of them out" in said
 
 
 def test_whatever_the_recipe_says(shell):
