@@ -101,7 +101,7 @@ def here(shell, monkeypatch):
         (["--model.schedule.decay=cosine", "--trainer.max_steps=-1"], "needs --trainer.max_steps"),
         (
             ["--trainer.strategy=abacus"],
-            "there is no trainer.strategy 'abacus'; there are auto, ddp, deepspeed, xla, model_parallel",
+            "there is no trainer.strategy 'abacus'; there are auto, ddp, xla, model_parallel",
         ),
         (["--trainer.devices=0"], "devices"),
         (["--trainer.gradient_clip_val=-1"], "gradient_clip_val"),

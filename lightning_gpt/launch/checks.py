@@ -12,7 +12,7 @@ from lightning.pytorch.accelerators import AcceleratorRegistry
 from lightning.pytorch.strategies import StrategyRegistry
 
 from lightning_gpt.errors import did_you_mean
-from lightning_gpt.training.sharding import FLAT, NAME
+from lightning_gpt.training.sharding import NAME, REFUSED
 
 MOST = 2**53  # steps or batches: up to here a float counts them exactly
 ENDLESS = "blocks are drawn without end, so there are no epochs"
@@ -70,7 +70,10 @@ def is_duration(value: Any) -> bool:
 
 
 ACCELERATORS = ("auto", "gpu", *sorted(AcceleratorRegistry.available_accelerators()))
-STRATEGIES = ("auto", *(name for name in StrategyRegistry.available_strategies() if not name.startswith("fsdp")))
+STRATEGIES = (
+    "auto",
+    *(name for name in StrategyRegistry.available_strategies() if not name.startswith(tuple(REFUSED))),
+)
 
 # what an option's value must be, and how that is said
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
@@ -113,8 +116,8 @@ def trainer_problems(options: Mapping[str, Any]) -> list[str]:
     ]
     for name, known in (("accelerator", ACCELERATORS), ("strategy", STRATEGIES)):
         value = options.get(name)
-        if name == "strategy" and str(value).startswith("fsdp"):
-            found.append(FLAT)
+        if refused := [why for begin, why in REFUSED.items() if name == "strategy" and str(value).startswith(begin)]:
+            found += refused
         elif isinstance(value, str) and value not in known:
             shown = f"there are {', '.join(x for x in known if '_' not in x or x == NAME)}"
             found.append(f"there is no trainer.{name} {value!r}; {did_you_mean(value, known, shown)}")

@@ -8,7 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy, Strategy, StrategyRegistry
+from lightning.pytorch.strategies import (
+    DeepSpeedStrategy,
+    FSDPStrategy,
+    ModelParallelStrategy,
+    Strategy,
+    StrategyRegistry,
+)
 from torch.distributed import broadcast
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
@@ -23,6 +29,11 @@ FLAT = (
     "trainer.strategy fsdp would train wrongly without a word: its ranks hold flat pieces of matrices, so none decays, "
     f"Muon moves none, and each rank clips by a norm of its own: take {NAME}, which is FSDP 2"
 )
+UNTRIED = (
+    "trainer.strategy deepspeed was never tried, and saves a folder that can't be read safely: "
+    f"take {NAME}, which splits a network, too"
+)
+REFUSED = {"fsdp": FLAT, "deepspeed": UNTRIED}  # strategies, by what their names begin with
 
 
 class Sharded(ModelParallelStrategy):
@@ -83,10 +94,12 @@ def must_suit(strategy: Strategy) -> None:
     """Refuses what would be wrong.
 
     Raises:
-        UserError: the strategy is the first FSDP, or Lightning's own `ModelParallelStrategy`.
+        UserError: the strategy is the first FSDP, DeepSpeed, or Lightning's own `ModelParallelStrategy`.
     """
     if isinstance(strategy, FSDPStrategy):
         raise UserError(FLAT)
+    if isinstance(strategy, DeepSpeedStrategy):
+        raise UserError(UNTRIED)
     if isinstance(strategy, ModelParallelStrategy) and not isinstance(strategy, Sharded):
         raise UserError(
             f"trainer.strategy: give the name {NAME}: Lightning's own ModelParallelStrategy saves in pieces that "

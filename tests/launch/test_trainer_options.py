@@ -25,11 +25,13 @@ TRIED = {
     "strategy": (
         ["auto", "model_parallel"],
         {
-            "abacus": "there are auto, ddp, deepspeed, xla, model_parallel",
+            "abacus": "there are auto, ddp, xla, model_parallel",
             "dpp": "did you mean ddp?",
             "": "there are auto",
             "fsdp": "flat pieces of matrices",
             "fsdp_cpu_offload": "flat pieces of matrices",
+            "deepspeed": "take model_parallel",
+            "deepspeed_stage_3_offload": "take model_parallel",
         },
     ),
     "devices": (

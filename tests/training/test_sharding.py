@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 from conftest import TINY
-from lightning.pytorch.strategies import FSDPStrategy
+from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy
 
 from lightning_gpt import Run, UserError, load
 from lightning_gpt.commands.verify_resume import same, saved_values
@@ -36,6 +36,12 @@ def test_the_first_fsdp_is_refused():
     """By its name, too, see tests/launch/test_trainer_options.py; a Trainer on a CPU does not get that far."""
     with pytest.raises(UserError, match="flat pieces of matrices"):
         must_suit(FSDPStrategy())
+
+
+def test_deepspeed_is_refused():
+    """By its names, too; the strategy itself can't be made without its package."""
+    with pytest.raises(UserError, match="take model_parallel"):
+        must_suit(DeepSpeedStrategy.__new__(DeepSpeedStrategy))
 
 
 def test_the_gradient_scaler_is_refused(shell, monkeypatch):
