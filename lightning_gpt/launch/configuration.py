@@ -76,8 +76,9 @@ class Configuration(LightningCLI):
         self.source: TrainedGPT | None = None
         self.given: list[options.Given] = []
         args = list(renamed(args))
-        if not completion.wanted() and not asks_for_help(args):
-            self._look_ahead(args)
+        if not completion.wanted():
+            if not asks_for_help(args):
+                self._look_ahead(args)
             args = list(written_out(args))
         with quiet("lightning.fabric.utilities.seed"):  # config.yaml has the seed
             super().__init__(
