@@ -29,6 +29,8 @@ class Teacher:
     """
 
     def __init__(self, path: str | Path) -> None:
+        if not Path(path).is_file():  # best or last would be another one when the run is resumed
+            raise UserError(f"model.teacher: no checkpoint at {path}: give the path of a .ckpt file")
         self.gpt: TrainedGPT = load(path)
 
     def must_fit(self, tokenizer: Tokenizer, block_size: int) -> None:

@@ -84,6 +84,8 @@ def test_a_student_comes_near_its_teacher_and_goes_on_exactly(shell, trained):
 def test_a_teacher_that_can_not_teach_stops_a_run_before_it_begins(shell, trained):
     err = shell("fit", *STUDENT, "--model.teacher=nowhere.ckpt", status=2).stderr
     assert err.count("\n") == 1 and "nowhere.ckpt" in err
+    err = shell("fit", *STUDENT, "--model.teacher=best", status=2).stderr
+    assert err.count("\n") == 1 and "no checkpoint at best" in err and "or best or last" not in err
     (shell.folder / "other.txt").write_text("zyx\n" * 200)
     err = shell("fit", *STUDENT, "--data.corpus=other.txt", f"--model.teacher={trained.best}", status=2).stderr
     assert err.count("\n") == 1 and "model.teacher has other tokens" in err
