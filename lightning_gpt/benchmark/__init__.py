@@ -1,1 +1,1 @@
-"""The plain PyTorch loop that the project is measured against."""
+"""What the benchmark is made of: the plain PyTorch loop on its other side, its table, the law's runs."""

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from lightning_gpt import UserError
-from lightning_gpt.commands.bench import TRIAL, Bench, Row, shown, with_block, written
+from lightning_gpt.benchmark.table import Row, shown, with_block
+from lightning_gpt.commands.bench import TRIAL, Bench, written
 from lightning_gpt.ladder import ModernGPT
 from lightning_gpt.machine import busy_elsewhere, processor_seconds
 from lightning_gpt.model import Sampling
