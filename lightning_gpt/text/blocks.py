@@ -33,6 +33,7 @@ class TrainingBlocks:
         first: number of the batch that iteration begins with.
         noise: share of x that is replaced by tokens drawn from anywhere in the text; y stays as it is. A regularizer
             against memorising: "Data Noising as Smoothing in Neural Network Language Models", Xie et al. 2017.
+        expected: (N, V), a teacher's probabilities of the token after each of ids; None: there are none.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class TrainingBlocks:
         rank: int = 0,
         first: int = 0,
         noise: float = 0.0,
+        expected: np.ndarray | None = None,
     ) -> None:
         assert len(ids) > block_size, (len(ids), block_size)
         self.ids = ids
@@ -53,18 +55,21 @@ class TrainingBlocks:
         self.rank = rank
         self.first = first
         self.noise = noise
+        self.expected = expected
         self._window = np.arange(block_size + 1)
 
-    def __getitem__(self, k: int) -> tuple[Tensor, Tensor]:
-        """Draws batch number k: x (B, T) and y (B, T), y[b, t] the token after x[b, t]; int64."""
+    def __getitem__(self, k: int) -> tuple[Tensor, ...]:
+        """Draws batch number k: x (B, T) and y (B, T), y[b, t] the token after x[b, t]; int64. And `expected` of y."""
         generator = torch.Generator().manual_seed(batch_seed(self.seed, k))
         # drawn one after another, so the ranks before this one change nothing but where its own begin
         offsets = torch.randint(
             len(self.ids) - self.block_size, ((self.rank + 1) * self.batch_size,), generator=generator
         )[-self.batch_size :]
-        blocks = torch.from_numpy(self.ids[offsets.numpy()[:, None] + self._window].astype(np.int64))  # (B, T + 1)
+        places = offsets.numpy()[:, None] + self._window
+        blocks = torch.from_numpy(self.ids[places].astype(np.int64))  # (B, T + 1)
         x, y = blocks[:, :-1], blocks[:, 1:]
-        return (self._noised(x, k) if self.noise else x), y
+        x = self._noised(x, k) if self.noise else x
+        return (x, y) if self.expected is None else (x, y, torch.from_numpy(self.expected[places[:, :-1]]))
 
     def _noised(self, x: Tensor, k: int) -> Tensor:
         # another stream than the offsets'; torch looks at 32 bits of a seed
@@ -78,7 +83,7 @@ class TrainingBlocks:
         noised[replaced] = torch.from_numpy(self.ids[places.numpy()].astype(np.int64))
         return noised
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
         for k in count(self.first):
             yield self[k]
             release(self.ids)

@@ -56,6 +56,8 @@ class CharDataModule(LightningDataModule):
 
     Attributes:
         recipe: of a tokenizer to be used whatever the options say, that of a checkpoint; see `tokens.Recipe.of`.
+        expected: (N, V), a teacher's probabilities of what comes after each of `train_ids`, which each batch then has
+            as well; None: there are none.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class CharDataModule(LightningDataModule):
         self.rehearsal = rehearsal
         self.rehearsal_corpus = rehearsal_corpus
         self.recipe: Recipe | None = None
+        self.expected: np.ndarray | None = None
         self.prepared: Tokens | None = None  # set by `prepare_data`, long enough or not
         self._rehearsed: Tokens | None = None
         self._baselines: dict[str, float] | None = None
@@ -237,7 +240,7 @@ class CharDataModule(LightningDataModule):
         sizes = self.block_size, self.batch_size, self.seed, self.trainer.global_rank, first
         if (examples := self.tokens.train_examples) is not None:
             return TrainingExamples(self.tokens.ids, examples, *sizes)
-        blocks = TrainingBlocks(self.train_ids, *sizes, self.noise)
+        blocks = TrainingBlocks(self.train_ids, *sizes, self.noise, self.expected)
         if self._rehearsed is None:
             return blocks
         return MixedBlocks(blocks, TrainingBlocks(self._rehearsed.train_ids, *sizes, self.noise), self.rehearsal)

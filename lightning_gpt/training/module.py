@@ -217,11 +217,14 @@ class LanguageModel(Steps):
         Raises:
             UserError: it can't be read, or can't read what is learned.
         """
+        self.data.expected = None
         if self.teacher is None:
             return
         self._teacher = self._teacher or Teacher(self.teacher)
         self._teacher.must_fit(self.tokenizer, self.data.block_size)
         self._teacher.to(self.device)
+        with self.trainer.precision_plugin.forward_context():
+            self.data.expected = self._teacher.read_once(self.data, self.trainer.max_steps)
 
     # --------------------------------------------------------------------------------------------- the optimizer
 

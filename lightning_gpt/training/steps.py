@@ -14,7 +14,7 @@ from lightning_gpt.text.units import cross_entropy
 from lightning_gpt.training.datamodule import CharDataModule
 from lightning_gpt.training.held_out import HeldOutLoss
 from lightning_gpt.training.sharding import whole
-from lightning_gpt.training.teacher import Teacher
+from lightning_gpt.training.teacher import Teacher, distillation_loss
 
 
 class Steps(LightningModule):
@@ -67,15 +67,16 @@ class Steps(LightningModule):
         elif self.device.type == "mps":
             torch.mps.manual_seed(seed)
 
-    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Computes the batch's mean loss, in nats per token."""
-        logits, loss, targets = self.shared_step(batch)
+    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+        """Computes the mean loss, in nats per token; a batch is x, y (B, T), and `expected` where it is known."""
+        x, y, *expected = batch
+        logits, loss, targets = self.shared_step((x, y))
         if self.is_log_step:
             lr = self.trainer.optimizers[0].param_groups[0]["lr"]
             self.log("train/loss", loss.detach(), prog_bar=True)
             self.log("lr", lr)
         if self._teacher is not None:
-            loss = self._teacher.loss(logits, batch)
+            loss = distillation_loss(logits, expected[0] if expected else self._teacher(x), y)
         if self.data.tokens.examples is not None and self.trainer.world_size > 1:
             # the mean over all ranks' targets, whose numbers differ: gradients are averaged over ranks
             loss = loss * targets / self.trainer.strategy.reduce(targets.float(), reduce_op="mean")

@@ -1,5 +1,6 @@
 """model.teacher: a network that learns another one's probabilities."""
 
+import numpy as np
 import pytest
 import torch
 from conftest import TEXT, TINY
@@ -8,9 +9,10 @@ from lightning_gpt import Run, UserError, load
 from lightning_gpt.commands.verify_resume import same, saved_values
 from lightning_gpt.ladder import GPT
 from lightning_gpt.model import TrainedGPT
-from lightning_gpt.text import IGNORE
+from lightning_gpt.text import IGNORE, HeldOutBlocks, TrainingBlocks
 from lightning_gpt.tokens import Characters
-from lightning_gpt.training.teacher import Teacher
+from lightning_gpt.training import teacher
+from lightning_gpt.training.teacher import HELD, Teacher, distillation_loss
 
 STUDENT = [*TINY, "--data.corpus=text.txt", "--name=student", "--trainer.log_every_n_steps=1"]
 
@@ -24,38 +26,64 @@ def saved(tmp_path):
     return tmp_path / "teacher.ckpt", gpt.network
 
 
-def test_its_loss_is_least_where_the_student_says_the_same(saved):
+def test_the_loss_is_least_where_the_student_says_the_same(saved):
     path, network = saved
-    teacher = Teacher(path)
     x = torch.randint(5, (3, 8))
     y = torch.where(torch.rand(3, 8) < 0.3, IGNORE, x)
+    expected = Teacher(path)(x)
     logits = network(x).detach().requires_grad_()
-    loss = teacher.loss(logits, (x, y))
+    loss = distillation_loss(logits, expected, y)
     loss.backward()
     counted = y != IGNORE
     logs = network(x).log_softmax(dim=-1)[counted]
     torch.testing.assert_close(loss, -(logs.exp() * logs).sum(dim=-1).mean())  # the teacher's own entropy
     torch.testing.assert_close(logits.grad, torch.zeros_like(logits), atol=1e-7, rtol=0)
     other = (logits.detach() + torch.randn(3, 8, 5)).requires_grad_()
-    assert teacher.loss(other, (x, y)) > loss
-    teacher.loss(other, (x, y)).backward()
+    assert distillation_loss(other, expected, y) > loss
+    distillation_loss(other, expected, y).backward()
     assert (other.grad[~counted] == 0).all() and (other.grad[counted] != 0).any()
 
 
+@pytest.mark.parametrize("n", [2, 7, 8, 9, 12, 13, 100, 300])
+def test_a_text_is_read_with_half_a_block_before_each_token(saved, n, monkeypatch):
+    monkeypatch.setattr(HeldOutBlocks, "TOKENS", 80)
+    path, network = saved
+    ids = torch.randint(5, (n,))
+    found = torch.from_numpy(Teacher(path).read(ids.numpy().astype(np.uint8)))
+    for i in range(n):
+        given = range(min(5, n // 2 + 1, i + 1), min(8, i + 1) + 1)  # tokens: from half a block's on, or all there are
+        read = [network(ids[None, i + 1 - k : i + 1])[0, -1].softmax(dim=-1) for k in given]
+        assert any(torch.allclose(found[i].float(), one, atol=1e-3) for one in read), i
+
+
+def test_a_batch_has_the_probabilities_of_its_own_targets():
+    ids = np.arange(50, dtype=np.uint8)
+    expected = np.arange(1, 51, dtype=np.float16)[:, None]  # of the token after ids[i]
+    x, y, known = TrainingBlocks(ids, 8, 4, expected=expected)[3]
+    assert torch.equal(known[..., 0], y.half()) and torch.equal(y, x + 1)
+    x, y, known = TrainingBlocks(ids, 8, 4, noise=0.5, expected=expected)[3]
+    assert torch.equal(known[..., 0], y.half())
+
+
 def test_what_it_cannot_read_is_refused(saved):
-    teacher = Teacher(saved[0])
-    teacher.must_fit(Characters("abcde"), 8)
+    reader = Teacher(saved[0])
+    reader.must_fit(Characters("abcde"), 8)
     with pytest.raises(UserError, match="has other tokens"):
-        teacher.must_fit(Characters("abcdf"), 8)
+        reader.must_fit(Characters("abcdf"), 8)
     with pytest.raises(UserError, match=r"reads 8 tokens, not data\.block_size 9"):
-        teacher.must_fit(Characters("abcde"), 9)
+        reader.must_fit(Characters("abcde"), 9)
 
 
-def test_a_student_comes_near_its_teacher_and_goes_on_exactly(shell, trained):
+@pytest.mark.parametrize("held", [0, HELD])  # bytes: so that each batch is read, or the text once
+def test_a_student_comes_near_its_teacher_and_goes_on_exactly(shell, trained, held, monkeypatch):
+    monkeypatch.setattr(teacher, "HELD", held)
+    reads, read = [], Teacher.read
+    monkeypatch.setattr(Teacher, "read", lambda self, ids: reads.append(ids) or read(self, ids))
     learn = [
         *STUDENT,
         f"--model.teacher={trained.best}",
         "--model.optimizer.lr=0.01",
+        "--data.batch_size=64",
         "--trainer.val_check_interval=20",
     ]
     shell("fit", *learn, "--trainer.max_steps=60")
@@ -79,6 +107,7 @@ def test_a_student_comes_near_its_teacher_and_goes_on_exactly(shell, trained):
     whole, resumed = (dict(saved_values(shell.folder / "runs" / name)) for name in ("student", "half"))
     assert whole.keys() == resumed.keys() and not [name for name in whole if not same(whole[name], resumed[name])]
     assert not [name for name in whole if "teacher" in name]
+    assert len(reads) == (3 if held else 0)
 
 
 def test_a_teacher_that_can_not_teach_stops_a_run_before_it_begins(shell, trained):
