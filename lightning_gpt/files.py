@@ -1,6 +1,7 @@
-"""Writes files whole or not at all, and locks folders. All that is saved goes through here."""
+"""Writes files whole or not at all, fingerprints them, and locks folders. All that is saved goes through here."""
 
 import errno
+import hashlib
 import os
 import secrets
 import sys
@@ -9,6 +10,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
+
+
+def sha256(path: str | Path) -> str:
+    """Computes the fingerprint of a file, in hexadecimal.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def must_name_a_file(path: str | Path) -> None:

@@ -5,11 +5,14 @@ What is written to a standard stream is told to somebody who may have left (`| h
 """
 
 import io
+import logging
 import os
 import select
 import shutil
 import sys
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33}
@@ -37,6 +40,18 @@ def row(head: str, text: str, *styles: str) -> str:
     lines = textwrap.wrap(text, max(width - HEAD, 20), break_long_words=False) if width else [text]
     body = f"\n{'':{HEAD}}".join(styled(line, *styles) for line in lines)
     return styled(f"{head:{HEAD}}", "bold", *styles) + body
+
+
+@contextmanager
+def quiet(name: str, least: int = logging.WARNING) -> Iterator[None]:
+    """Lets a library's logger, inside the block, say only what is at least so grave."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(least)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 class Outlet(io.RawIOBase):

@@ -1,6 +1,5 @@
 """Writes a folder whole or not at all, and only in the place of what it wrote itself. Knows no format."""
 
-import hashlib
 import json
 import os
 import secrets
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lightning_gpt.errors import UserError
+from lightning_gpt.files import sha256
 
 LIST = "export.json"  # the folder's files, each with its fingerprint
 LONGEST_LIST = 1_000_000  # bytes
@@ -52,15 +52,7 @@ def _finish(folder: Path) -> None:
 
 def _fingerprints(folder: Path) -> dict[str, str]:
     """Computes the SHA-256 of each file, by its name."""
-    return {path.name: _sha256(path) for path in sorted(folder.iterdir()) if path.name != LIST}
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+    return {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != LIST}
 
 
 def _must_be_free(out: Path) -> None:

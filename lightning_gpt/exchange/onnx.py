@@ -9,8 +9,6 @@ A rung without a cache has ids and logits only.
 import json
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from lightning_gpt.exchange.libraries import library
 from lightning_gpt.ladder import Cache, CachedNetwork, Network
 from lightning_gpt.model import TrainedGPT
 from lightning_gpt.model.record import KEY
+from lightning_gpt.terminal import quiet
 
 FILE, RUNNER = "model.onnx", "run.py"
 USAGE = f"""
@@ -113,18 +112,6 @@ class Step(nn.Module):
         return self.network.forward(ids, cache), *cache.present
 
 
-@contextmanager
-def quiet(name: str) -> Iterator[None]:
-    """Lets nobody hear, inside the block, what a library logs about itself: that it can do without others."""
-    logger = logging.getLogger(name)
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
-
-
 def graph(network: Network) -> Any:
     """Traces a network, in eval mode, to torch's ONNXProgram: batch, tokens and past of any length."""
     batch, tokens, past = (torch.export.Dim(name) for name in ("batch", "tokens", "past"))
@@ -140,7 +127,7 @@ def graph(network: Network) -> Any:
         dynamic["past"] = tuple({0: batch, len(shape) - 2: past} for shape in shapes)
         module = Step(network)
     numbers = range(len(shapes))
-    with warnings.catch_warnings(), quiet("torch.onnx"):
+    with warnings.catch_warnings(), quiet("torch.onnx", logging.ERROR):
         warnings.simplefilter("ignore")
         return torch.onnx.export(
             module.eval(),

@@ -1,13 +1,11 @@
 """The first of three steps: parses a run's options and checks them by name and type. Makes nothing yet."""
 
-import logging
 import os
 import secrets
 import shlex
 import sys
 from argparse import ArgumentError
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +26,7 @@ from lightning_gpt.model import checkpoint as checkpoint_file
 from lightning_gpt.runs.config import FILE, read_config
 from lightning_gpt.runs.folders import find_checkpoint
 from lightning_gpt.runs.resume import differences, unfinished
+from lightning_gpt.terminal import quiet
 from lightning_gpt.training import TRAINER_DEFAULTS, CharDataModule, LanguageModel, Overfitting, SampleText
 
 Stage = Literal["fit", "validate", "test", "predict"]
@@ -337,15 +336,3 @@ def asks_for_help(args: list[str]) -> bool:
 def is_rank_zero() -> bool:
     """Returns whether this process is the first of its run, or the only one; known before there is a strategy."""
     return not any(int(os.environ.get(name, 0)) for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
-
-
-@contextmanager
-def quiet(name: str) -> Iterator[None]:
-    """Silences a logger inside the block; its warnings stay."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -12,7 +12,7 @@ from lightning_gpt.arguments.program import version
 from lightning_gpt.errors import UserError, collecting
 from lightning_gpt.launch import loggers
 from lightning_gpt.launch.checks import trainer_problems
-from lightning_gpt.launch.configuration import Configuration, Stage, is_rank_zero, quiet
+from lightning_gpt.launch.configuration import Configuration, Stage, is_rank_zero
 from lightning_gpt.launch.found import Found
 from lightning_gpt.launch.memory import must_fit_the_memory
 from lightning_gpt.launch.options import CHOICES
@@ -20,6 +20,7 @@ from lightning_gpt.machine import best_precision, keep_freed_memory, on_gpu
 from lightning_gpt.model import Record
 from lightning_gpt.runs.result import Result
 from lightning_gpt.runs.resume import goes_on_in, must_be_the_text, steps_done
+from lightning_gpt.terminal import quiet
 from lightning_gpt.text import find_corpus
 from lightning_gpt.text.paths import written
 from lightning_gpt.tokens import Recipe, Tokenizer, names_a_file, tokenizer_recipe

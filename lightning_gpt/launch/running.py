@@ -21,14 +21,14 @@ from lightning_gpt.arguments.program import program_name, tensorboard_name
 from lightning_gpt.errors import Interrupted, UserError
 from lightning_gpt.files import locked
 from lightning_gpt.launch import loggers
-from lightning_gpt.launch.configuration import GO_ON_FROM, is_rank_zero, quiet
+from lightning_gpt.launch.configuration import GO_ON_FROM, is_rank_zero
 from lightning_gpt.launch.preparation import Prepared
 from lightning_gpt.machine import lost_process, out_of_memory
 from lightning_gpt.runs import Run, new_version
 from lightning_gpt.runs.curves import order_events
 from lightning_gpt.runs.result import Result
 from lightning_gpt.runs.resume import goes_on_in, steps_done
-from lightning_gpt.terminal import styled, visible
+from lightning_gpt.terminal import quiet, styled, visible
 from lightning_gpt.text.typed import typed_prompt
 from lightning_gpt.training import Board, SampleText
 

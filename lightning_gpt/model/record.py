@@ -76,6 +76,7 @@ class Origin:
         corpus: name of the text; None: not known.
         sha256: fingerprint of that text's bytes; None: not known.
         steps: of the optimizer, on this text.
+        teacher: fingerprint of the checkpoint whose probabilities were learned; None: there was none.
     """
 
     HOW = ("trained", "fine-tuned", "distilled", "imported")
@@ -84,6 +85,7 @@ class Origin:
     corpus: str | None
     sha256: str | None
     steps: int
+    teacher: str | None = None
 
 
 @dataclass(frozen=True)
@@ -149,7 +151,7 @@ class Record:
             {**BY_NAME[network].default_sizes(), **sizes},
             of_plain(plain["tokenizer"]),
             None if corpus is None else checked(CorpusRecord, {**YOUNGER, **corpus}, OF_A_CORPUS),
-            tuple(checked(Origin, origin, OF_AN_ORIGIN) for origin in provenance),
+            tuple(checked(Origin, {"teacher": None, **origin}, OF_AN_ORIGIN) for origin in provenance),
         )
 
     def must_fit(self, other: "Record") -> None:
@@ -273,6 +275,7 @@ OF_AN_ORIGIN: dict[str, Check] = {
     "corpus": or_none(is_text),
     "sha256": or_none(is_sha256),
     "steps": is_count,
+    "teacher": or_none(is_sha256),
 }
 
 

@@ -151,7 +151,8 @@ class LanguageModel(Steps):
         tokens = data.tokens
         corpus = CorpusRecord.of(tokens, data.source, data.endings)
         how = "fine-tuned" if self.provenance else "distilled" if self.teacher else "trained"
-        here = Origin(how, tokens.corpus, tokens.sha256, steps - self._earlier_steps)
+        teacher = self._teacher.sha256 if self._teacher else None
+        here = Origin(how, tokens.corpus, tokens.sha256, steps - self._earlier_steps, teacher)
         return Record(network_class(net).__name__, net.sizes, tokens.tokenizer, corpus, (*self.provenance, here))
 
     def configure_model(self) -> None:
@@ -306,9 +307,13 @@ class LanguageModel(Steps):
         if not same_text:
             before = saved.corpus.name if saved.corpus else "an unknown one"
             self.print(f"goes on with another text: {mine.corpus.name}, after {visible(before)}")
-        self.provenance = saved.provenance[:-1] if same_text else saved.provenance
-        here = saved.provenance[-1].steps if same_text and saved.provenance else 0
-        self._earlier_steps = checkpoint["global_step"] - here
+        *earlier, last = saved.provenance or (mine.provenance[-1],)
+        same_teacher = last.teacher == mine.provenance[-1].teacher
+        if not same_teacher:
+            self.print("goes on with another teacher, or without one" if last.teacher else "goes on with a teacher")
+        goes_on = same_text and same_teacher
+        self.provenance = tuple(earlier) if goes_on else saved.provenance
+        self._earlier_steps = checkpoint["global_step"] - (last.steps if goes_on and saved.provenance else 0)
         groups = self.optimizer_recipe.build(self.net).param_groups
         self._prepare_to_restore(checkpoint, "the checkpoint", self.trainer, self.blueprint(*self.data.sizes))
         carry_over(checkpoint, groups, self.lr_share(checkpoint["global_step"]))

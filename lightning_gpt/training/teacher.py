@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lightning_gpt.errors import UserError
+from lightning_gpt.files import sha256
 from lightning_gpt.model import TrainedGPT, load
 from lightning_gpt.model.decoding import eval_mode
 from lightning_gpt.text import IGNORE, HeldOutBlocks
@@ -29,6 +30,9 @@ class Teacher:
     Args:
         path: its checkpoint.
 
+    Attributes:
+        sha256: fingerprint of that file.
+
     Raises:
         UserError: no such file, not a checkpoint of this project, or damaged.
     """
@@ -37,6 +41,7 @@ class Teacher:
         if not Path(path).is_file():  # best or last would be another one when the run is resumed
             raise UserError(f"model.teacher: no checkpoint at {path}: give the path of a .ckpt file")
         self.gpt: TrainedGPT = load(path)
+        self.sha256 = sha256(path)
 
     def must_fit(self, tokenizer: Tokenizer, block_size: int) -> None:
         """Checks that it can read what its student reads.

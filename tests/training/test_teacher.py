@@ -7,6 +7,7 @@ from conftest import TEXT, TINY
 
 from lightning_gpt import Run, UserError, load
 from lightning_gpt.commands.verify_resume import same, saved_values
+from lightning_gpt.files import sha256
 from lightning_gpt.ladder import GPT
 from lightning_gpt.model import TrainedGPT
 from lightning_gpt.text import IGNORE, HeldOutBlocks, TrainingBlocks
@@ -106,7 +107,7 @@ def test_a_student_comes_near_its_teacher_and_goes_on_exactly(shell, trained, he
     shell("fit", *learn, "--name=half", "--trainer.max_steps=60", "--ckpt_path", last)
     whole, resumed = (dict(saved_values(shell.folder / "runs" / name)) for name in ("student", "half"))
     assert whole.keys() == resumed.keys() and not [name for name in whole if not same(whole[name], resumed[name])]
-    assert not [name for name in whole if "teacher" in name]
+    assert [name for name in whole if "teacher" in name] == [".lightning_gpt.provenance.0.teacher"]  # no weights
     assert len(reads) == (3 if held else 0)
 
 
@@ -119,3 +120,20 @@ def test_a_teacher_that_can_not_teach_stops_a_run_before_it_begins(shell, traine
     err = shell("fit", *STUDENT, "--data.corpus=other.txt", f"--model.teacher={trained.best}", status=2).stderr
     assert err.count("\n") == 1 and "model.teacher has other tokens" in err
     assert not (shell.folder / "runs").exists()
+
+
+def test_another_teacher_is_said_and_recorded(shell, trained):
+    learn = [*STUDENT, "--trainer.val_check_interval=4"]
+    shell("fit", *learn, f"--model.teacher={trained.best}", "--trainer.max_steps=4")
+    last = Run(shell.folder / "runs/student/version_0").last
+    (shell.folder / "other.ckpt").write_bytes(trained.best.read_bytes() + b"\n")  # what follows the archive is not read
+    on = ["--trainer.max_steps=8", "--ckpt_path", last]
+    out = shell("fit", *learn, *on, f"--model.teacher={trained.best}", "--name=same").stdout
+    assert "teacher, or" not in out
+    out = shell("fit", *learn, *on, "--model.teacher=other.ckpt", "--name=other").stdout
+    assert "goes on with another teacher" in out
+    prints = {path: sha256(path) for path in (trained.best, shell.folder / "other.ckpt")}
+    for name, steps in ("same", [8]), ("other", [4, 4]):
+        origins = load(Run(shell.folder / "runs" / name / "version_0").last).record.provenance
+        assert [origin.steps for origin in origins] == steps
+        assert [origin.teacher for origin in origins] == list(prints.values())[: len(steps)]
