@@ -21,7 +21,6 @@ from lightning_gpt.files import replacing
 from lightning_gpt.ladder import GPT, ModernGPT, Network
 from lightning_gpt.model import Sampling, decode, for_decoding
 from lightning_gpt.runs import Run, newest_last
-from lightning_gpt.runs.result import Result
 
 
 class Bench:
@@ -43,8 +42,8 @@ class Bench:
         result: dict[str, float] = json.loads(out.splitlines()[-1])
         return seconds, result
 
-    def ours(self, recipe: str, *options: str) -> tuple[float, Result]:
-        """Runs a fit as a program: returns seconds of the whole process, and its result.
+    def ours(self, recipe: str, *options: str) -> tuple[float, Run]:
+        """Runs a fit as a program: returns seconds of the whole process, and the run.
 
         Args:
             recipe: the name of a configuration, or a budget as --budget=2m.
@@ -59,7 +58,7 @@ class Bench:
         )  # fmt: skip
         newest = newest_last(self.folder / name)
         assert newest is not None
-        return seconds, Run(newest.parent.parent).result
+        return seconds, Run(newest.parent.parent)
 
     # ---------------------------------------------------------------------------------------------- what is measured
 
@@ -68,7 +67,7 @@ class Bench:
         plain, ours = [], []
         for _ in range(self.rounds):
             plain.append(1e3 * self.plain("--bare", "--steps=300")[1]["step_seconds"])
-            result = self.ours("nanogpt-cpu", *steps_of(300))[1]
+            result = self.ours("nanogpt-cpu", *steps_of(300))[1].result
             ours.append(1e3 * result.seconds / result.steps)
         return [Row("a training step of nanoGPT's CPU recipe, fp32", "ms", plain, ours)]
 
@@ -80,21 +79,22 @@ class Bench:
             ours.append(self.ours("cpu-fast"))
         rows = [
             Row("whole process to nanoGPT's loss", "s", [s for s, _ in plain], [s for s, _ in ours]),
-            Row("its exact val loss", "nats", [r["val_loss"] for _, r in plain], [val_loss(r) for _, r in ours]),
+            Row("its exact val loss", "nats", [r["val_loss"] for _, r in plain], [val_loss(run) for _, run in ours]),
         ]
         return rows + self._loss(statistics.median(s for s, _ in plain), rows[1].plain)
 
     def _loss(self, budget: float, plain: Sequence[float]) -> list[Row]:
         """Measures the loss of cpu.yaml in a whole process of `budget` seconds: its steps are chosen to fill it."""
-        seconds, result = self.ours("cpu", *steps_of(200))
-        steps = int((budget - (seconds - result.seconds)) / (result.seconds / result.steps))
-        seconds, result = self.ours("cpu", *steps_of(steps))
+        seconds, run = self.ours("cpu", *steps_of(200))
+        training = run.result.seconds
+        steps = int((budget - (seconds - training)) / (training / run.result.steps))
+        seconds, run = self.ours("cpu", *steps_of(steps))
         return [
             Row(
                 f"exact val loss after that time (cpu.yaml, {steps} steps, {seconds:.0f} s)",
                 "nats",
                 plain,
-                [val_loss(result)],
+                [val_loss(run)],
             )
         ]
 
@@ -103,10 +103,10 @@ class Bench:
         config = "cpu-10min" if self.seconds >= 600 else "cpu"
         rows = []
         for name, options in TOKENS.items():
-            short = self.ours(config, *options, *steps_of(2 * TRIAL, TRIAL))[1].validations
+            short = self.ours(config, *options, *steps_of(2 * TRIAL, TRIAL))[1].result.validations
             step = (short[1].seconds - short[0].seconds) / TRIAL  # without the first ones, which may compile
             steps = max(10, int(self.seconds / step))
-            result = self.ours(config, *options, *steps_of(steps))[1]
+            result = self.ours(config, *options, *steps_of(steps))[1].result
             what = f"{name} as tokens, {config}.yaml: {steps:,} steps in {result.seconds:.0f} s"
             assert result.last is not None
             rows.append(Row(what, "bits per held-out byte", [], [result.last.bits_per_byte]))
@@ -165,16 +165,26 @@ class Bench:
         return self._whole("--budget=2m")
 
     def long(self) -> list[Row]:
-        """Measures the recipes and the budgets of ten minutes and of an hour."""
-        return [row for what in ("cpu-10min", "--budget=10m", "cpu-1h", "--budget=1h") for row in self._whole(what)]
+        """Measures the recipes and the budgets of ten minutes and of an hour, and one network from several."""
+        whole = [row for what in ("cpu-10min", "--budget=10m", "cpu-1h", "--budget=1h") for row in self._whole(what)]
+        return whole + self._distilled()
+
+    def _distilled(self) -> list[Row]:
+        """Measures an hour of teacher and student: of the teacher's recipe three quarters."""
+        taught, teacher = self.ours("cpu-1h", "--trainer.max_steps=1500", "--trainer.val_check_interval=375")
+        learned, student = self.ours("student", f"--model.teacher={teacher.best}")
+        return [
+            Row("cpu-1h.yaml, 1,500 steps, then student.yaml, whole processes", "s", [], [taught + learned]),
+            Row("exact val loss of the one network", "nats", [], [val_loss(student)]),
+        ]
 
     def _whole(self, recipe: str) -> list[Row]:
         """Measures one fit, samples and all."""
-        seconds, result = self.ours(recipe)
+        seconds, run = self.ours(recipe)
         what = f"fit {recipe}" if recipe.startswith("--") else f"{recipe}.yaml"
         return [
             Row(f"{what}, whole process", "s", [], [seconds]),
-            Row("its exact val loss", "nats", [], [val_loss(result)]),
+            Row("its exact val loss", "nats", [], [val_loss(run)]),
         ]
 
 
@@ -222,10 +232,10 @@ def steps_of(steps: int, every: int | None = None) -> list[str]:
     return [f"--trainer.max_steps={steps}", f"--trainer.val_check_interval={every}", "--sample.max_new_tokens=0"]
 
 
-def val_loss(result: Result) -> float:
+def val_loss(run: Run) -> float:
     """Returns the last validation's loss, in nats per token."""
-    assert result.last is not None
-    return result.last.nats_per_token
+    assert run.result.last is not None
+    return run.result.last.nats_per_token
 
 
 def timed(*args: str) -> tuple[float, str]:

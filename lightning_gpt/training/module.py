@@ -20,7 +20,7 @@ from lightning_gpt.model.checkpoint import must_hold
 from lightning_gpt.model.record import KEY, CorpusRecord, Origin, Record
 from lightning_gpt.model.transfer import must_be_alike, transfer
 from lightning_gpt.runs.resume import carry_over, relocated
-from lightning_gpt.terminal import visible
+from lightning_gpt.terminal import row, visible
 from lightning_gpt.text.mapped import token_counts
 from lightning_gpt.tokens import Tokenizer
 from lightning_gpt.tokens.tokenizer import listed, token_ids
@@ -224,8 +224,11 @@ class LanguageModel(Steps):
         self._teacher = self._teacher or Teacher(self.teacher)
         self._teacher.must_fit(self.tokenizer, self.data.block_size)
         self._teacher.to(self.device)
-        with self.trainer.precision_plugin.forward_context():
-            self.data.expected = self._teacher.read_once(self.data, self.trainer.max_steps)
+        if self._teacher.had_better_read_once(self.data, self.trainer.max_steps):
+            tokens, unit = len(self.data.train_ids), self.tokenizer.unit
+            self.print(row("teacher", f"reads the text once, before the first step: {tokens:,} {unit}s"))
+            with self.trainer.precision_plugin.forward_context():
+                self.data.expected = self._teacher.read(self.data.train_ids)
 
     # --------------------------------------------------------------------------------------------- the optimizer
 

@@ -63,10 +63,10 @@ class Teacher:
         self.gpt.to(device)
         return self
 
-    def read_once(self, data: CharDataModule, steps: int) -> np.ndarray | None:
-        """Reads the training text, see `read`; None where it had better read each batch.
+    def had_better_read_once(self, data: CharDataModule, steps: int) -> bool:
+        """Tells whether it should `read` the training text, not each batch.
 
-        That is where fewer tokens are trained on than it would read, where so many probabilities would take too much
+        Not where fewer tokens are trained on than it would read, where so many probabilities would take too much
         memory, and where batches are of lines or of a second text. So a run that is resumed for more steps than it was
         begun for may be taught in another way.
 
@@ -78,7 +78,7 @@ class Teacher:
         held = n * len(self.gpt.tokenizer) * np.dtype(np.float16).itemsize
         often = steps < 0 or steps * data.tokens_per_batch > 2 * n
         in_blocks = data.tokens.examples is None and not data.rehearsal
-        return self.read(data.train_ids) if often and in_blocks and held <= HELD else None
+        return often and in_blocks and held <= HELD
 
     @torch.no_grad()
     def read(self, ids: np.ndarray) -> np.ndarray:

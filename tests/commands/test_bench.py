@@ -68,7 +68,7 @@ def test_tokenizers_are_trained_for_the_time_that_is_given(tmp_path, monkeypatch
         asked.append((config, given["data.tokenizer"], steps))
         at = range(every, steps + 1, every)  # 30 s, and half a second a step
         validations = tuple(Validation(step, 2.0, 3.0, 2.5, 30 + step / 2) for step in at)
-        return 0.0, Result(False, steps, 1, None, validations, {}, ())
+        return 0.0, SimpleNamespace(result=Result(False, steps, 1, None, validations, {}, ()))
 
     monkeypatch.setattr(Bench, "ours", ours)
     rows = Bench(tmp_path, tmp_path, tmp_path, 1, 60.0).tokens()
@@ -94,7 +94,9 @@ def test_a_budget_and_the_long_recipes_are_whole_processes(tmp_path, monkeypatch
     monkeypatch.setattr("lightning_gpt.commands.bench.timed", timed)
     validations = (Validation(9, 2.0, 3.0, 2.5, 30.0),)
     result = Result(False, 9, 1, None, validations, {}, ())
-    monkeypatch.setattr("lightning_gpt.commands.bench.Run", lambda folder: SimpleNamespace(result=result))
+    monkeypatch.setattr(
+        "lightning_gpt.commands.bench.Run", lambda folder: SimpleNamespace(result=result, best="b.ckpt")
+    )
     bench = Bench(tmp_path, Path("configs"), tmp_path, 1, 60.0)
     assert [(row.what, row.ours) for row in bench.budget()] == [
         ("fit --budget=2m, whole process", [91.0]),
@@ -103,7 +105,9 @@ def test_a_budget_and_the_long_recipes_are_whole_processes(tmp_path, monkeypatch
     assert [row.what for row in bench.long()][::2] == [
         "cpu-10min.yaml, whole process", "fit --budget=10m, whole process",
         "cpu-1h.yaml, whole process", "fit --budget=1h, whole process",
+        "cpu-1h.yaml, 1,500 steps, then student.yaml, whole processes",
     ]  # fmt: skip
+    assert "--model.teacher=b.ckpt" in done[-1]
     assert "--budget=2m" in done[0] and f"--config={Path('configs/cpu-1h.yaml')}" in done[3]
 
 
