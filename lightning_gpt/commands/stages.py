@@ -15,6 +15,5 @@ def stage(name: Stage, args: list[str]) -> None:
         UserError: all that is wrong with them, the text, the network or the machine.
         Interrupted: a signal stopped the run, which was saved.
     """
-    if name == "fit":
-        args = within_budget(args, process_age())
-    run(prepare(configure(name, args, command())))
+    args, callbacks = within_budget(args, process_age()) if name == "fit" else (args, [])
+    run(prepare(configure(name, args, command()), callbacks))

@@ -35,7 +35,7 @@ def examine(fit_options: Sequence[str]) -> dict[str, dict[str, Any]]:
         UserError: a wrong name or type among the options, or a budget that can't be kept. Whatever else is wrong is a
             finding.
     """
-    fit_options = within_budget([*fit_options, *A_FIT_OF_ITS_OWN])
+    fit_options, _ = within_budget([*fit_options, *A_FIT_OF_ITS_OWN])
     prepared = prepare(configure("fit", fit_options), saves_nothing=True)
     recipe: dict[str, Any] = {"problems": prepared.problems}
     if not prepared.problems:  # first: what is examined later takes memory, too

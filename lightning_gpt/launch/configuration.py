@@ -38,7 +38,15 @@ class WholeConfig(SaveConfigCallback):
     """Writes config.yaml into the run's folder, whole or not at all."""
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Replaces the file, on rank 0."""
+        """See `write`."""
+        self.write(trainer)
+
+    def write(self, trainer: Trainer) -> None:
+        """Replaces the file, on rank 0.
+
+        Raises:
+            UserError: there is no room.
+        """
         folder = trainer.log_dir  # read on all ranks, or the first one waits for the others
         if trainer.is_global_zero and folder is not None:
             path = Path(folder) / FILE

@@ -74,8 +74,9 @@ def fit(
     ordered = sorted(given.items(), key=lambda item: item[0] not in CHOICES)
     args = [f"--config={path}" for path in recipes] + [f"--{name}={written(name, value)}" for name, value in ordered]
     words = [repr(str(path)) for path in recipes] + [f"{name}={value!r}" for name, value in short.items()]
-    configuration = configure("fit", within_budget(args), command=f"lightning_gpt.fit({', '.join(words)})")
-    prepared = prepare(configuration, further)
+    args, keeping = within_budget(args)
+    configuration = configure("fit", args, command=f"lightning_gpt.fit({', '.join(words)})")
+    prepared = prepare(configuration, [*further, *keeping])
     if not prepared.problems and not prepared.has_folder:
         raise UserError("a run without a logger has no folder: leave trainer.logger, or take a Trainer of your own")
     try:

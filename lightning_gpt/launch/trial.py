@@ -35,6 +35,7 @@ class Stopwatch(Callback):
         self.steps: list[float] = []  # the first is from the run's start on
         self.held_out: list[float] = []
         self.samples = 0.0
+        self.ended = 0.0
         self._since = time.perf_counter()
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
@@ -52,6 +53,7 @@ class Stopwatch(Callback):
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Ends what follows a validation: samples, a checkpoint."""
         self.samples = self._lap(pl_module)
+        self.ended = time.perf_counter()
 
     def _lap(self, module: LightningModule) -> float:
         if module.device.type != "cpu":
@@ -71,6 +73,7 @@ class Trial:
         batches: how many these are.
         samples: of what follows them: samples, a checkpoint.
         besides: of the run's start and end.
+        ending: of its end alone.
         peak_memory: of the process, or of the GPU.
     """
 
@@ -79,6 +82,7 @@ class Trial:
     batches: int
     samples: float
     besides: float
+    ending: float
     peak_memory: int
 
 
@@ -107,6 +111,7 @@ def try_out(fit_options: Sequence[str], steps: int = 12) -> Trial:
             run(prepared)
         except Interrupted as stop:
             raise KeyboardInterrupt from stop
+    ended = time.perf_counter()
     torch.compiler.reset()  # the run itself compiles as if it were the first
     measured = sum(watch.steps[1:]) + sum(watch.held_out) + watch.samples
     assert prepared.datamodule is not None
@@ -116,6 +121,7 @@ def try_out(fit_options: Sequence[str], steps: int = 12) -> Trial:
         held_out=statistics.median(watch.held_out) * batches,
         batches=batches,
         samples=watch.samples,
-        besides=time.perf_counter() - began - measured,
+        besides=ended - began - measured,
+        ending=ended - watch.ended,
         peak_memory=torch.cuda.max_memory_allocated() or machine.peak_memory(),
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.pytorch import Callback
 
 from lightning_gpt import machine
 from lightning_gpt.arguments import completion
@@ -22,6 +23,7 @@ from lightning_gpt.errors import UserError
 from lightning_gpt.launch import options
 from lightning_gpt.launch.configuration import asks_for_help, configure
 from lightning_gpt.launch.options import Given
+from lightning_gpt.launch.pace import Pace
 from lightning_gpt.launch.preparation import prepare
 from lightning_gpt.launch.recipe import renamed
 from lightning_gpt.launch.trial import A_FIT_OF_ITS_OWN, FIRST, Trial, try_out
@@ -30,6 +32,7 @@ from lightning_gpt.runs.resume import unfinished
 from lightning_gpt.terminal import row
 
 STEPS = ("trainer.max_steps", "trainer.val_check_interval")  # that a budget always chooses
+CHANGED = ("model.schedule.planned_steps", "model.schedule.changed_at")  # that it may choose on the way
 FEWEST_STEPS = 20  # of a plan
 VALIDATING = 0.06  # share of the time for validations, samples included
 FEWEST, MOST = 2, 10  # validations
@@ -55,6 +58,9 @@ class Choice:
         plan: None where the network was named.
         steps: of the optimizer.
         validations: evenly spread, the last one at the end.
+        accumulate: batches of a step.
+        ending: seconds from the last validation to the command's end.
+        most: steps that the text is long enough for; None for any number.
         held_out: batches of a validation; None for all.
         passes: over the training text, of each network.
         loss: val/loss to be expected, in nats per character of a text like Tiny Shakespeare; None without a plan.
@@ -63,6 +69,9 @@ class Choice:
     plan: Plan | None
     steps: int
     validations: int
+    accumulate: int
+    ending: float
+    most: int | None = None
     held_out: int | None = None
     passes: float | None = None
     loss: float | None = None
@@ -74,8 +83,17 @@ class Choice:
     def after(self) -> dict[str, Any]:
         """Returns the options that nothing overrides."""
         held_out = {} if self.held_out is None else {"trainer.limit_val_batches": self.held_out}
-        every = self.steps // self.validations
-        return {"trainer.max_steps": every * self.validations, "trainer.val_check_interval": every, **held_out}
+        every = self.steps // self.validations * self.accumulate  # batches
+        return {"trainer.max_steps": self.steps, "trainer.val_check_interval": every, **held_out}
+
+    @property
+    def settling(self) -> int:
+        """Steps up to the validation after two thirds of the run, or the last one before; 0 if there is none."""
+        return 2 * self.validations // 3 * (self.steps // self.validations)
+
+    def pace(self, deadline: float) -> Pace:
+        """Makes the callback that has the run end at `deadline`, see `Pace`."""
+        return Pace(deadline, self.settling, self.ending, self.most)
 
     def __str__(self) -> str:
         """Says what was chosen, and what can be expected of it."""
@@ -89,8 +107,10 @@ class Choice:
         )
 
 
-def within_budget(args: list[str], spent: float = 0.0) -> list[str]:
+def within_budget(args: list[str], spent: float = 0.0) -> tuple[list[str], list[Callback]]:
     """Replaces the budget among a fit's arguments by options that keep it, and says which; else returns them as given.
+
+    The callbacks that are returned, too, keep it while the machine's speed changes.
 
     Args:
         args: as typed.
@@ -102,12 +122,12 @@ def within_budget(args: list[str], spent: float = 0.0) -> list[str]:
     """
     began = time.perf_counter() - spent
     if completion.wanted() or asks_for_help(args):
-        return args
+        return args, []
     args = list(renamed(args))
     given = list(options.given_options(args))
     budget = asked(given)
     if budget is None:
-        return args
+        return args, []
     seconds = duration(budget)
     if problems := options.problems(given):
         raise UserError.of(problems)
@@ -116,13 +136,13 @@ def within_budget(args: list[str], spent: float = 0.0) -> list[str]:
         args = [f"--name=budget-{budget}", *args]
         given = list(options.given_options(args))
     if (saved := _of_unfinished_run(given, budget)) is not None:
-        return [*typed(saved), *args, *typed({name: saved[name] for name in STEPS})]
+        return [*typed(saved), *args, *typed({name: saved[name] for name in STEPS})], []
     choice = Chooser(args, _names_a_network(given)).choose(seconds, began)
     page = sys.stderr if any(arg.startswith("--print_config") for arg in args) else sys.stdout
     print(row("budget", f"{budget}: {choice}"), file=page)
     if choice.loss is not None:
         print(row("", f"val/loss about {choice.loss:.2f}, if the text is like Tiny Shakespeare"), file=page)
-    return [*typed(choice.before()), *args, *typed(choice.after())]
+    return [*typed(choice.before()), *args, *typed(choice.after())], [choice.pace(began + seconds)]
 
 
 def asked(given: Sequence[Given]) -> str | None:
@@ -170,7 +190,7 @@ def _of_unfinished_run(given: Sequence[Given], budget: str) -> dict[str, Any] | 
         return None  # --resume itself will say so
     if str(config.get("budget")) != budget:
         return None
-    chosen = {*PLANS[0].options(0.0), *STEPS, "trainer.precision", "trainer.limit_val_batches"}
+    chosen = {*PLANS[0].options(0.0), *STEPS, *CHANGED, "trainer.precision", "trainer.limit_val_batches"}
     saved = [
         option
         for option in options.flattened(config, None)
@@ -205,6 +225,7 @@ class Chooser:
         bf16 = str(trainer.precision).startswith(("bf16", "16"))
         dtype = torch.bfloat16 if bf16 else torch.float32
         self.rate = EFFICIENCY * machine.flops(trainer.strategy.root_device, dtype)  # FLOP/s of a step
+        self.accumulate = trainer.accumulate_grad_batches
         self.tried: dict[Plan | None, Trial] = {}
 
     def choose(self, seconds: float, began: float) -> Choice:
@@ -271,6 +292,7 @@ class Chooser:
             batches=max(self.held_out // BATCH, 1),
             samples=SAMPLES,
             besides=BESIDES,
+            ending=0.0,
             peak_memory=0,
         )
 
@@ -281,24 +303,27 @@ class Chooser:
             UserError: for the only network in question it is too little for one step.
         """
         trial = self.trial(plan)
-        most = VALIDATING * left / FEWEST  # seconds of a validation
-        some = math.floor((most - trial.samples) / (trial.held_out / trial.batches))
-        held_out = max(some, 1) if trial.held_out + trial.samples > 2 * most and trial.batches > 1 else None
+        longest = VALIDATING * left / FEWEST  # seconds of a validation
+        some = math.floor((longest - trial.samples) / (trial.held_out / trial.batches))
+        held_out = max(some, 1) if trial.held_out + trial.samples > 2 * longest and trial.batches > 1 else None
         validation = trial.samples + trial.held_out * ((held_out or trial.batches) / trial.batches)
         validations = min(max(int(VALIDATING * left / validation), FEWEST), MOST)
         steps = int((left - trial.besides - validations * validation) / trial.step)
+        most = None
         if plan is not None and plan.memorises(self.characters, MOST_PASSES):
-            steps = min(steps, math.ceil(MOST_PASSES * self.tokens * plan.n_member / plan.tokens_per_step))
+            most = math.ceil(MOST_PASSES * self.tokens * plan.n_member / plan.tokens_per_step)
+            steps = min(steps, most)
         if self.named and steps < validations:
             raise UserError("--budget is too short for this network on this machine: give it more time, or less to do")
         validations = min(validations, max(steps, 1))
         steps = max(steps // validations, 1) * validations
+        choice = Choice(plan, steps, validations, self.accumulate, trial.ending, most, held_out)
         if plan is None:
-            return Choice(None, steps, validations, held_out)
+            return choice
         read = steps * plan.tokens_per_step / plan.n_member  # tokens, by each network
         passes = read / self.tokens
         loss = law()(plan.parameters, read * self.per_token, self.characters, plan.n_member)
-        return Choice(plan, steps, validations, held_out, passes, loss)
+        return replace(choice, passes=passes, loss=loss)
 
     def _besides_products(self, plan: Plan) -> float:
         return LAYER * plan.n_layer * plan.n_member

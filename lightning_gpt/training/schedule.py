@@ -17,12 +17,16 @@ class Schedule:
             last `decay_fraction` of the run, then a straight line ("WSD", Hu et al. 2024).
         decay_fraction: share of the run that the `linear` decay takes.
         final: the rate at the end, as a share of the full one.
+        planned_steps: of a run whose number of steps was changed on the way: the one that it began with.
+        changed_at: the step at which it was changed; what was to come is stretched to the new number from there on.
     """
 
     warmup_steps: int = 0
     decay: Literal["constant", "cosine", "linear"] = "constant"
     decay_fraction: float = 0.5
     final: float = 0.1
+    planned_steps: int | None = None
+    changed_at: int = 0
 
     def __post_init__(self) -> None:
         if self.warmup_steps < 0:
@@ -30,6 +34,10 @@ class Schedule:
         for name, share in {"decay_fraction": self.decay_fraction, "final": self.final}.items():
             if not 0 <= share <= 1:
                 raise UserError(f"schedule.{name} must lie between 0 and 1, not {share}")
+        if self.planned_steps is not None and not 0 <= self.changed_at < self.planned_steps:
+            raise UserError(
+                f"schedule.changed_at must lie between 0 and planned_steps {self.planned_steps}, not {self.changed_at}"
+            )
 
     def check(self, max_steps: int) -> None:
         """Refuses a decay without a last step to reach.
@@ -42,6 +50,12 @@ class Schedule:
 
     def __call__(self, step: int, max_steps: int) -> float:
         """Computes the share of the full learning rate at `step`, counted from 0, of a run of `max_steps`."""
+        if self.planned_steps is None or step <= self.changed_at:
+            return self._share(step, self.planned_steps or max_steps)
+        done = (step - self.changed_at) / max(max_steps - self.changed_at, 1)  # share of what was to come
+        return self._share(self.changed_at + done * (self.planned_steps - self.changed_at), self.planned_steps)
+
+    def _share(self, step: float, max_steps: int) -> float:
         if step < self.warmup_steps:
             return (step + 1) / (self.warmup_steps + 1)
         if self.decay == "constant":

@@ -3,20 +3,24 @@
 import dataclasses
 import json
 import signal
+import time
 
 import pytest
 import yaml
 from conftest import OPEN, ROOT, TEXT
+from lightning.pytorch import Callback
 
 from lightning_gpt.budget import PLANS
 from lightning_gpt.budget.plans import TRAINING
 from lightning_gpt.commands import stages
+from lightning_gpt.commands.verify_resume import same, saved_values
 from lightning_gpt.launch import within
+from lightning_gpt.launch.pace import Pace
 from lightning_gpt.launch.recipe import read_recipe
 from lightning_gpt.launch.trial import Stopwatch, Trial, try_out
 from lightning_gpt.launch.within import Chooser, within_budget
 
-FAST = Trial(step=0.01, held_out=0.3, batches=3, samples=0.2, besides=1.0, peak_memory=0)
+FAST = Trial(step=0.01, held_out=0.3, batches=3, samples=0.2, besides=1.0, ending=0.1, peak_memory=0)
 
 
 @pytest.fixture
@@ -53,7 +57,7 @@ def test_a_budget_trains_as_the_recipes_do():
 
 
 def test_steps_and_validations_fill_the_time(tried, corpus):
-    found = options(within_budget(["--budget=60s", f"--data.corpus={corpus}", *OPEN]))
+    found = options(within_budget(["--budget=60s", f"--data.corpus={corpus}", *OPEN])[0])
     steps, every = int(found["trainer.max_steps"]), int(found["trainer.val_check_interval"])
     seconds = FAST.besides + steps * FAST.step + steps / every * (FAST.held_out + FAST.samples)
     assert steps % every == 0 and 50 < seconds <= 60
@@ -61,9 +65,9 @@ def test_steps_and_validations_fill_the_time(tried, corpus):
 
 
 def test_a_network_that_is_named_stays_and_else_one_is_chosen(tried, corpus):
-    named = options(within_budget(["--budget=60s", f"--data.corpus={corpus}", *OPEN]))
+    named = options(within_budget(["--budget=60s", f"--data.corpus={corpus}", *OPEN])[0])
     assert named["model.network"] in " ".join(OPEN) and "model.optimizer" not in named
-    chosen = options(within_budget(["--budget=60s", f"--data.corpus={corpus}", "--model.network.dropout=0.3"]))
+    chosen = options(within_budget(["--budget=60s", f"--data.corpus={corpus}", "--model.network.dropout=0.3"])[0])
     assert chosen["model.network.dropout"] == "0.3" and chosen["model.optimizer"] == "Muon"
     assert (chosen["name"], chosen["trainer.devices"]) == ("budget-60s", "1")
 
@@ -84,7 +88,9 @@ def test_no_choice_learns_the_text_by_heart(tried, corpus):
 
 def test_a_held_out_text_that_takes_too_long_is_read_in_part(tried, corpus):
     chooser = Chooser([f"--data.corpus={corpus}"], named=False)
-    chooser.tried[None] = Trial(step=0.01, held_out=100.0, batches=1000, samples=0.2, besides=1.0, peak_memory=0)
+    chooser.tried[None] = Trial(
+        step=0.01, held_out=100.0, batches=1000, samples=0.2, besides=1.0, ending=0.1, peak_memory=0
+    )
     choice = chooser.fitted(None, 60.0)
     assert 1 <= choice.held_out < 20 and choice.after()["trainer.limit_val_batches"] == choice.held_out
 
@@ -116,8 +122,34 @@ def losses(run):
     return [v["nats_per_token"] for v in json.loads((run / "result.json").read_text())["validations"]]
 
 
+@pytest.mark.parametrize(("seconds", "more"), [(-1.0, False), (2.0, True)])
+@pytest.mark.parametrize("schedule", ["constant", "linear", "cosine"])
+def test_a_run_is_fitted_once_more_on_its_way_and_its_config_makes_it_again(
+    shell, monkeypatch, seconds, more, schedule
+):
+    monkeypatch.setattr(stages, "process_age", lambda: 3.0)
+    monkeypatch.setattr(within, "try_out", lambda args, steps: dataclasses.replace(FAST, step=1.0))
+    monkeypatch.setattr(within, "Pace", lambda _, *given: Pace(time.perf_counter() + seconds, *given))
+    rates = [f"--model.schedule.decay={schedule}", "--model.schedule.decay_fraction=0.5"]
+    given = [*OPEN, *rates, "--data.corpus=text.txt", "--trainer.log_every_n_steps=1"]
+    shell("fit", "--budget=20s", "--name=first", *given)
+    first = shell.folder / "runs/first/version_0"
+    saved = yaml.safe_load((first / "config.yaml").read_text())
+    steps, every = saved["trainer"]["max_steps"], saved["trainer"]["val_check_interval"]
+    result = json.loads((first / "result.json").read_text())
+    assert result["max_steps"] == steps == result["validations"][-1]["step"]
+    assert (steps > 2 * every) == more and (steps < 2 * every) == (not more)
+    assert (saved["model"]["schedule"]["planned_steps"], saved["model"]["schedule"]["changed_at"]) == (2 * every, every)
+
+    shell("fit", f"--config={first / 'config.yaml'}", "--name=second")
+    assert losses(shell.folder / "runs/second/version_0") == losses(first)
+    whole, again = (dict(saved_values(shell.folder / "runs" / name)) for name in ("first", "second"))
+    assert whole.keys() == again.keys() and not [name for name in whole if not same(whole[name], again[name])]
+
+
 def test_the_config_of_a_run_makes_it_again_and_an_interrupted_one_goes_on(shell, monkeypatch):
     monkeypatch.setattr(stages, "process_age", lambda: 3.0)
+    monkeypatch.setattr(within, "Pace", lambda *_: Callback())
     monkeypatch.setattr(within, "try_out", lambda args, steps: dataclasses.replace(FAST, step=1.0))
     args = ["--data.corpus=text.txt", *OPEN]
     shell("fit", "--budget=20s", "--name=first", *args)

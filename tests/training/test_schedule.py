@@ -2,6 +2,7 @@ import math
 
 import pytest
 
+from lightning_gpt import UserError
 from lightning_gpt.training import Schedule
 
 
@@ -32,3 +33,20 @@ def test_it_never_leaves_its_range(decay):
     shares = [schedule(step, 40) for step in range(60)]
     assert all(0 < share <= 1 for share in shares)
     assert shares[:7] == sorted(shares[:7])
+
+
+@pytest.mark.parametrize("decay", ["constant", "cosine", "linear"])
+@pytest.mark.parametrize("steps", [65, 100, 150])
+def test_what_was_to_come_is_stretched_to_another_number_of_steps(decay, steps):
+    planned = Schedule(warmup_steps=10, decay=decay, decay_fraction=0.8, final=0.1)
+    changed = Schedule(warmup_steps=10, decay=decay, decay_fraction=0.8, final=0.1, planned_steps=100, changed_at=60)
+    assert [changed(step, steps) for step in range(61)] == [planned(step, 100) for step in range(61)]
+    assert changed(steps, steps) == pytest.approx(planned(100, 100))
+    middle = changed((60 + steps) / 2, steps)
+    assert middle == pytest.approx(planned(80, 100))
+
+
+def test_a_change_lies_within_the_plan():
+    for at in (-1, 100):
+        with pytest.raises(UserError, match=r"schedule\.changed_at must lie between 0 and planned_steps 100"):
+            Schedule(planned_steps=100, changed_at=at)
