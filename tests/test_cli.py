@@ -3,6 +3,8 @@
 import hashlib
 import re
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -131,7 +133,8 @@ def test_a_checkpoint_is_self_contained(trained):
     as_read = {"train_fraction": 0.9, "split": "characters", "encoding": None, "endings": ".txt"}
     assert record["corpus"] == {**source, **length, **as_read, "begin": "\n", "answer_after": None}
     step = contents["global_step"]
-    assert record["provenance"] == [{"how": "trained", "corpus": "text.txt", "sha256": sha256, "steps": step}]
+    here = {"how": "trained", "corpus": "text.txt", "sha256": sha256, "steps": step, "teacher": None}
+    assert record["provenance"] == [here]
     assert not any("_orig_mod" in name for name in contents["state_dict"])
 
 
@@ -296,3 +299,18 @@ def test_an_ensemble_is_trained_and_used_as_any_network(shell, monkeypatch, caps
     assert main(["generate", f"--ckpt_path={best}", "--prompt=Shall", "--max_new_tokens=30"]) == 0
     assert len(capsys.readouterr().out.strip()) > 20
     assert main(["report", f"--ckpt_path={best}"]) == 0
+
+
+def test_what_is_to_be_done_at_the_end_is_done_before_the_process_is_gone():
+    code = (
+        "import atexit, threading, time\n"
+        "from lightning_gpt import __main__, cli\n"
+        "def main():\n"
+        "    atexit.register(print, 'called')\n"
+        "    threading.Thread(target=lambda: (time.sleep(0.2), print('waited for'))).start()\n"
+        "    return 7\n"
+        "cli.main = main\n"
+        "__main__.entry()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr, done.returncode) == ("waited for\ncalled\n", "", 7)
