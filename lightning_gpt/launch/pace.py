@@ -60,9 +60,8 @@ class Pace(Callback):
         step = (recent[-1] - recent[0]) / (len(recent) - 1)
         validation = sum(self._validating) / len(self._validating)
         every = trainer.val_check_interval // trainer.accumulate_grad_batches
-        left -= self.ending
-        validations = math.ceil(left / (step + validation / every) / every)
-        more = max((left - validations * validation) / step, FEWEST * self.settling)
+        validations, rest = divmod(left - self.ending, every * step + validation)
+        more = max(validations * every + max(rest - validation, 0.0) / step, FEWEST * self.settling)
         steps = min(self.settling + math.ceil(more), self.most or sys.maxsize)
         before = trainer.max_steps
         trainer.fit_loop.epoch_loop.max_steps = steps
