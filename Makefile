@@ -95,7 +95,7 @@ pictures: setup ## make the pictures of docs/pictures again: trains for some min
 bench: setup ## measure this project beside a plain PyTorch loop, about 20 minutes: runs/bench/table.md
 	@$(BIN)/lightning-gpt bench $(ARGS)
 
-bench-long: setup ## the recipes and the budgets of 10 and of 60 minutes
+bench-long: setup ## the recipes and the budgets of 10 and of 60 minutes, and one network from several in an hour
 	@$(BIN)/lightning-gpt bench --measure long $(ARGS)
 
 check: setup ## format, lint, types, tests: what must pass before a commit
