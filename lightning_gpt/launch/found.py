@@ -21,7 +21,10 @@ TAKEN = (  # of the Trainer's options: those that say how the network learns, no
     "max_steps", "val_check_interval", "log_every_n_steps", "limit_val_batches", "accumulate_grad_batches",
     "gradient_clip_val", "gradient_clip_algorithm", "precision", "accelerator", "deterministic",
 )  # fmt: skip
-NOT_OF_THE_NEXT = ("name", "runs_dir", "init_from", "data.encoding", "data.endings")  # of a run on another text
+NOT_OF_THE_NEXT = (  # of a run on another text
+    "name", "runs_dir", "init_from", "data.encoding", "data.endings",
+    "model.schedule.planned_steps", "model.schedule.changed_at",
+)  # fmt: skip
 NOT_TAKEN = ("config", "ckpt_path", "name", "runs_dir", "resume", "data.data_dir")
 
 

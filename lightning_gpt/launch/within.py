@@ -32,7 +32,7 @@ from lightning_gpt.runs.resume import unfinished
 from lightning_gpt.terminal import row
 
 STEPS = ("trainer.max_steps", "trainer.val_check_interval")  # that a budget always chooses
-CHANGED = ("model.schedule.planned_steps", "model.schedule.changed_at")  # that it may choose on the way
+UNCHANGED = {"model.schedule.planned_steps": None, "model.schedule.changed_at": 0}  # until it counts once more
 FEWEST_STEPS = 20  # of a plan
 VALIDATING = 0.06  # share of the time for validations, samples included
 FEWEST, MOST = 2, 10  # validations
@@ -84,7 +84,7 @@ class Choice:
         """Returns the options that nothing overrides."""
         held_out = {} if self.held_out is None else {"trainer.limit_val_batches": self.held_out}
         every = self.steps // self.validations * self.accumulate  # batches
-        return {"trainer.max_steps": self.steps, "trainer.val_check_interval": every, **held_out}
+        return {"trainer.max_steps": self.steps, "trainer.val_check_interval": every, **held_out, **UNCHANGED}
 
     @property
     def settling(self) -> int:
@@ -190,7 +190,7 @@ def _of_unfinished_run(given: Sequence[Given], budget: str) -> dict[str, Any] | 
         return None  # --resume itself will say so
     if str(config.get("budget")) != budget:
         return None
-    chosen = {*PLANS[0].options(0.0), *STEPS, *CHANGED, "trainer.precision", "trainer.limit_val_batches"}
+    chosen = {*PLANS[0].options(0.0), *STEPS, *UNCHANGED, "trainer.precision", "trainer.limit_val_batches"}
     saved = [
         option
         for option in options.flattened(config, None)

@@ -18,7 +18,8 @@ class Schedule:
         decay_fraction: share of the run that the `linear` decay takes.
         final: the rate at the end, as a share of the full one.
         planned_steps: of a run whose number of steps was changed on the way: the one that it began with.
-        changed_at: the step at which it was changed; what was to come is stretched to the new number from there on.
+        changed_at: the step at which it was changed; what was to come is stretched to the new number from there on. A
+            run that ends before it is another one, whose course is its own.
     """
 
     warmup_steps: int = 0
@@ -50,9 +51,11 @@ class Schedule:
 
     def __call__(self, step: int, max_steps: int) -> float:
         """Computes the share of the full learning rate at `step`, counted from 0, of a run of `max_steps`."""
-        if self.planned_steps is None or step <= self.changed_at:
-            return self._share(step, self.planned_steps or max_steps)
-        done = (step - self.changed_at) / max(max_steps - self.changed_at, 1)  # share of what was to come
+        if self.planned_steps is None or max_steps <= self.changed_at:
+            return self._share(step, max_steps)
+        if step <= self.changed_at:
+            return self._share(step, self.planned_steps)
+        done = (step - self.changed_at) / (max_steps - self.changed_at)  # share of what was to come
         return self._share(self.changed_at + done * (self.planned_steps - self.changed_at), self.planned_steps)
 
     def _share(self, step: float, max_steps: int) -> float:

@@ -15,6 +15,7 @@ from lightning_gpt.budget.plans import TRAINING
 from lightning_gpt.commands import stages
 from lightning_gpt.commands.verify_resume import same, saved_values
 from lightning_gpt.launch import within
+from lightning_gpt.launch.configuration import configure
 from lightning_gpt.launch.pace import Pace
 from lightning_gpt.launch.recipe import read_recipe
 from lightning_gpt.launch.trial import Stopwatch, Trial, try_out
@@ -62,6 +63,13 @@ def test_steps_and_validations_fill_the_time(tried, corpus):
     seconds = FAST.besides + steps * FAST.step + steps / every * (FAST.held_out + FAST.samples)
     assert steps % every == 0 and 50 < seconds <= 60
     assert found["budget"] == "60s" and found["name"] and len(tried) == 1
+
+
+def test_a_new_budget_knows_nothing_of_an_earlier_ones_change(tried, corpus):
+    before = ["--model.schedule.planned_steps=100", "--model.schedule.changed_at=60"]
+    (args, _) = within_budget(["--budget=60s", f"--data.corpus={corpus}", *OPEN, *before])
+    schedule = configure("fit", args).config.model.schedule
+    assert (schedule.planned_steps, schedule.changed_at) == (None, 0)
 
 
 def test_a_network_that_is_named_stays_and_else_one_is_chosen(tried, corpus):
@@ -140,6 +148,9 @@ def test_a_run_is_fitted_once_more_on_its_way_and_its_config_makes_it_again(shel
 
     shell("fit", f"--config={first / 'config.yaml'}", "--name=second")
     assert losses(shell.folder / "runs/second/version_0") == losses(first)
+    shell("fit", "--init_from", first / "checkpoints/last.ckpt", "--data.corpus=text.txt", "--name=next")
+    following = yaml.safe_load((shell.folder / "runs/next/version_0/config.yaml").read_text())["model"]["schedule"]
+    assert (following["planned_steps"], following["changed_at"]) == (None, 0)
     whole, again = (dict(saved_values(shell.folder / "runs" / name)) for name in ("first", "second"))
     assert whole.keys() == again.keys() and not [name for name in whole if not same(whole[name], again[name])]
 

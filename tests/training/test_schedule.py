@@ -46,6 +46,13 @@ def test_what_was_to_come_is_stretched_to_another_number_of_steps(decay, steps):
     assert middle == pytest.approx(planned(80, 100))
 
 
+def test_a_run_that_ends_before_the_change_is_another_one():
+    changed = Schedule(decay="linear", decay_fraction=1.0, planned_steps=100, changed_at=60)
+    plain = Schedule(decay="linear", decay_fraction=1.0)
+    for steps in (30, 60):
+        assert [changed(step, steps) for step in range(steps + 1)] == [plain(step, steps) for step in range(steps + 1)]
+
+
 def test_a_change_lies_within_the_plan():
     for at in (-1, 100):
         with pytest.raises(UserError, match=r"schedule\.changed_at must lie between 0 and planned_steps 100"):
