@@ -53,10 +53,12 @@ class Cache:
         """Returns a layer's tensors as long as they may get, (..., capacity, D) each, for who fills them himself."""
         return self._buffers[layer]
 
-    def visible(self, T: int, device: torch.device) -> Tensor:
-        """Returns what each of T new positions may look at, (T, length + T): all before it, and itself."""
+    def visible(self, T: int, device: torch.device, window: int | None = None) -> Tensor:
+        """Returns what each of T new positions may look at, (T, length + T): itself and all before it, or `window`."""
         positions = torch.arange(self.length + T, device=device)
-        return positions <= positions[self.length :, None]
+        own = positions[self.length :, None]
+        seen = positions <= own
+        return seen if window is None else seen & (positions > own - window)
 
     def member(self, network: nn.Module) -> "Cache":
         """Returns the cache that a member of an ensemble has for itself, of the same texts."""

@@ -12,23 +12,50 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.nn import functional as F
 
-LONGEST = 512  # positions up to which a (T, T) matrix of scores is faster than the fused kernel, in bf16
+LONGEST = 512  # keys up to which a matrix of scores is faster than the fused kernel, in bf16
 
 
-def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float, is_causal: bool) -> Tensor:
+def attention(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, dropout: float, is_causal: bool, window: int | None = None
+) -> Tensor:
     """q, k, v (B, H, T, D) to softmax(q k^T / sqrt(D)) v, (B, H, T, D); see `F.scaled_dot_product_attention`.
 
     In bf16 on a CPU the fused kernel computes in fp32, which on a processor with bf16 arithmetic takes twice as long as
     the plain products.
+
+    Args:
+        q: queries.
+        k: keys.
+        v: values.
+        mask: what each query may look at, (T, T); None: see `is_causal`.
+        dropout: share of the weights.
+        is_causal: each position looks at none after its own.
+        window: how many it looks at, itself included, if it is causal; None: all.
     """
-    plain = is_causal and mask is None and not dropout and q.dtype == torch.bfloat16 and q.device.type == "cpu"
-    T = q.shape[-2]
-    if not plain or T > LONGEST:
+    T, size = q.shape[-2], k.shape[-2]
+    if is_causal and window is not None and window < T:
+        return _in_chunks(q, k, v, dropout, window)
+    plain = (is_causal or mask is not None) and not dropout and q.dtype == torch.bfloat16 and q.device.type == "cpu"
+    if not plain or size > LONGEST:
         return F.scaled_dot_product_attention(q, k, v, mask, dropout, is_causal=is_causal)
-    future = torch.full((T, T), float("-inf"), dtype=q.dtype).triu(diagonal=1)
+    if mask is None:
+        mask = torch.ones(T, size, dtype=torch.bool).tril()
+    hidden = torch.zeros(T, size, dtype=q.dtype).masked_fill(~mask, float("-inf"))
     q, k, values = (x.flatten(0, 1) for x in (q * q.shape[-1] ** -0.5, k, v))  # (B H, T, D) each
-    weights = torch.baddbmm(future, q, k.mT).softmax(dim=-1)  # (B H, T, T)
-    return (weights @ values).view(v.shape)
+    weights = torch.baddbmm(hidden, q, k.mT).softmax(dim=-1)  # (B H, T, T)
+    return (weights @ values).view(v.shape[:2] + q.shape[-2:])
+
+
+def _in_chunks(q: Tensor, k: Tensor, v: Tensor, dropout: float, window: int) -> Tensor:
+    """See `attention`: each chunk of `window` positions looks at itself and at the one before it, not at all T."""
+    T, n = q.shape[-2], -(-q.shape[-2] // window)
+    q, k, v = (F.pad(x, (0, 0, 0, n * window - T)).view(*x.shape[:2], n, window, -1) for x in (q, k, v))
+    first = attention(q[:, :, 0], k[:, :, 0], v[:, :, 0], None, dropout, is_causal=True)  # (B, H, window, D)
+    k, v = (torch.cat([x[:, :, :-1], x[:, :, 1:]], dim=-2).flatten(1, 2) for x in (k, v))  # (B, H (n-1), 2 window, D)
+    seen = torch.ones(window, 2 * window, dtype=torch.bool, device=q.device).triu(1).tril(window)
+    others = attention(q[:, :, 1:].flatten(1, 2), k, v, seen, dropout, is_causal=False)  # (B, H (n-1), window, D)
+    y = torch.cat([first.unsqueeze(2), others.view(*q.shape[:2], n - 1, window, -1)], dim=2)
+    return y.flatten(2, 3)[:, :, :T]
 
 
 def by_hand(x: Tensor) -> bool:

@@ -36,16 +36,16 @@ class GPTAttention(CausalSelfAttention):
         """x (B, T, C) to (B, T, C)."""
         return self.attend(*self.heads(x), cache)
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, cache: Cache | None) -> Tensor:
-        """Queries, keys and values, (B, H, T, D) each, to (B, T, C)."""
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, cache: Cache | None, window: int | None = None) -> Tensor:
+        """Queries, keys and values, (B, H, T, D) each, to (B, T, C); `window` is rung 9's."""
         first, mask = True, None
         if cache is not None:
             first, T = not cache.length, q.shape[-2]
             k, v = cache.extend(self, k, v)
-            if not first and T > 1:  # a single query, the newest character, may look at all
-                mask = cache.visible(T, q.device)
+            if not first and (T > 1 or window):  # a single query, the newest character, may look at all
+                mask = cache.visible(T, q.device, window)
         dropout = self.dropout if self.training else 0.0
-        y = attention(q, k, v, mask, dropout, is_causal=first)  # (B, H, T, D)
+        y = attention(q, k, v, mask, dropout, first, window)  # (B, H, T, D)
         return self.projection(y.transpose(1, 2).flatten(2))  # (B, T, C)
 
 

@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from lightning_gpt.ladder.cache import Cache, CachedNetwork
 from lightning_gpt.ladder.kernels import rotate, squared_relu, unit_rms
+from lightning_gpt.ladder.pointer import Pointer
 from lightning_gpt.ladder.rung8b_gpt import MLP, GPTAttention, GPTBlock, GPTConfig, init_weights
 
 
@@ -89,6 +90,8 @@ class ModernConfig(GPTConfig):
             first loss is ln V exactly.
         conv_width: characters that a `ShortConvolution` mixes before the first block; 0: none.
         softcap: logits bent to stay within (-softcap, softcap) by tanh; None: as they are.
+        window: positions that a position looks at, itself included; None: all before it.
+        pointer: channels of a `Pointer`, which copies from the whole block; 0: none.
     """
 
     rotary: bool = True
@@ -100,6 +103,8 @@ class ModernConfig(GPTConfig):
     tie_weights: bool = False
     conv_width: int = 4
     softcap: float | None = 15.0
+    window: int | None = None
+    pointer: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -112,6 +117,10 @@ class ModernConfig(GPTConfig):
             )
         if self.softcap is not None and self.softcap <= 0.0:
             raise ValueError(f"softcap must be above 0, or null for none, not {self.softcap}")
+        if self.window is not None and (type(self.window) is not int or self.window < 1):
+            raise ValueError(f"window must be a whole number of at least 1, or null for none, not {self.window}")
+        if type(self.pointer) is not int or self.pointer < 0:
+            raise ValueError(f"pointer must be 0 for none, or a number of channels, not {self.pointer}")
 
     @property
     def activation(self) -> Callable[[Tensor], Tensor]:
@@ -127,10 +136,19 @@ class ModernAttention(GPTAttention):
         super().__init__(config.n_embd, config.n_head, config.bias, dropout)
         self.rotary = config.rotary
         self.qk_norm = config.qk_norm
+        self.window = config.window
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
         """x (B, T, C) to (B, T, C)."""
-        return self.attend(*self.heads(x, cache.length if cache else 0), cache)
+        return self.attend(*self.heads(x, cache.length if cache else 0), cache, self.window)
+
+    def attention_weights(self, x: Tensor) -> Tensor:
+        """x (B, T, C) to attention weights (B, H, T, T); see `CausalSelfAttention`."""
+        weights = super().attention_weights(x)
+        if self.window is None:
+            return weights
+        seen = weights.triu(1 - self.window)
+        return seen / seen.sum(dim=-1, keepdim=True)
 
     def heads(self, x: Tensor, start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """x (B, T, C), its first row at position `start`, to queries, keys and values, (B, H, T, D) each."""
@@ -163,10 +181,13 @@ class ModernGPT(CachedNetwork):
         )
         self.norm = nn.LayerNorm(C, bias=bias)
         self.lm_head = None if config.tie_weights else nn.Linear(C, vocab_size, bias=False)
+        self.pointer = Pointer(C, config.pointer) if config.pointer else None
         projections = [p for block in self.blocks for p in block.projections()]  # type: ignore[operator]
         init_weights(self, projections)
         if self.lm_head is not None:
             nn.init.zeros_(self.lm_head.weight)
+        if self.pointer is not None:
+            self.pointer.init_weights()
         if config.zero_init:
             for projection in projections:
                 nn.init.zeros_(projection.weight)
@@ -184,9 +205,14 @@ class ModernGPT(CachedNetwork):
         x = self.dropout(x)
         for block in self.blocks:
             x = block(x, cache)
+        x = self.norm(x)
+        head = self.token_embedding if self.lm_head is None else self.lm_head
+        logits = F.linear(x, head.weight)  # (B, T, V)
+        softcap = self.config.softcap
+        if softcap is not None:
+            logits = softcap * torch.tanh(logits / softcap)
+        if self.pointer is not None:
+            logits = self.pointer(x, logits, ids, cache)
         if cache is not None:
             cache.length += ids.shape[1]
-        head = self.token_embedding if self.lm_head is None else self.lm_head
-        logits = F.linear(self.norm(x), head.weight)  # (B, T, V)
-        softcap = self.config.softcap
-        return logits if softcap is None else softcap * torch.tanh(logits / softcap)
+        return logits

@@ -19,13 +19,14 @@ from torch.nn import functional as F
 
 from lightning_gpt.ladder import GPT, Cache, CachedNetwork, Ensemble, ModernGPT
 from lightning_gpt.ladder.kernels import rotation, squared_relu
+from lightning_gpt.ladder.pointer import SHARPNESS, Pointer
 from lightning_gpt.ladder.rung8b_gpt import GPTBlock, tanh_gelu
 from lightning_gpt.ladder.rung9_modern import ModernAttention
 
 Step = Callable[[Tensor, Cache], Tensor]  # as `CachedNetwork.forward`, but for exactly one token of each text
 Function = Callable[[ndarray], ndarray]
 
-EPS = torch.finfo(torch.float32).eps  # of F.rms_norm
+EPS, TINY = torch.finfo(torch.float32).eps, torch.finfo(torch.float32).tiny
 
 
 def decode_step(network: CachedNetwork, rows: int) -> Step:
@@ -61,6 +62,7 @@ class DecodeStep:
         self.norm = layer_norm(network.norm)
         self.head = self.tokens if head is None else array(head.weight)  # (V, C)
         self.softcap = None if modern is None else modern.config.softcap
+        self.pointer = None if modern is None or modern.pointer is None else PointerStep(modern.pointer)
         self.cache: Cache | None = None
 
     def __call__(self, ids: Tensor, cache: Cache) -> Tensor:
@@ -71,8 +73,10 @@ class DecodeStep:
                 block.keys, block.values = (array(x[0]) for x in cache.buffers(block.attention))
             if self.convolution is not None:
                 (self.seen,) = (array(x[0]) for x in cache.buffers(self.convolution))  # (capacity, C)
-        t = cache.length
-        x = self.tokens[int(ids)]  # (C,)
+            if self.pointer is not None:
+                self.pointer.keys, self.pointer.tokens = (array(x[0]) for x in cache.buffers(self.pointer.layer))
+        t, token = cache.length, int(ids)
+        x = self.tokens[token]  # (C,)
         if self.positions is not None:
             x = x + self.positions[t]
         if self.embedding_norm:
@@ -83,9 +87,12 @@ class DecodeStep:
             x = x + np.einsum("tc,tc->c", self.seen[t - len(weight) + 1 : t + 1], weight[::-1])
         for block in self.blocks:
             x = block(x, t)
-        logits = np.dot(self.head, self.norm(x))
+        x = self.norm(x)
+        logits = np.dot(self.head, x)
         if self.softcap is not None:
             logits = self.softcap * np.tanh(logits / self.softcap)
+        if self.pointer is not None:
+            logits = self.pointer(x, logits, token, t)
         cache.length += 1
         return torch.from_numpy(logits)[None, None]
 
@@ -110,6 +117,7 @@ class BlockStep:
         modern = attention if isinstance(attention, ModernAttention) else None
         self.qk_norm = modern is not None and modern.qk_norm
         self.rotary = modern is not None and modern.rotary
+        self.window = block_size if modern is None or modern.window is None else modern.window
         cos, sin = map(array, rotation(block_size, D))  # (block_size, D/2)
         self.cos, self.sin = cos, np.stack([-sin, sin], axis=1)  # both are multiplied with pairs (2, D/2)
         self.scale = np.ones((2 * self.n_head, 1), np.float32)
@@ -135,15 +143,42 @@ class BlockStep:
         qk *= scale
         self.keys[:, t] = qk[H:]
         self.values[:, t] = qkv[2 * H :]
-        weights = np.matmul(self.keys[:, : t + 1], qk[:H, :, None])  # (H, t + 1, 1)
+        seen = slice(max(0, t + 1 - self.window), t + 1)
+        weights = np.matmul(self.keys[:, seen], qk[:H, :, None])  # (H, seen, 1)
         if not self.qk_norm:  # with it a score is sqrt(D) at most, whose exponential is no danger
             weights -= np.maximum.reduce(weights, axis=1, keepdims=True)
         np.exp(weights, out=weights)
-        y = np.matmul(weights.swapaxes(1, 2), self.values[:, : t + 1])  # (H, 1, D)
+        y = np.matmul(weights.swapaxes(1, 2), self.values[:, seen])  # (H, 1, D)
         y /= np.add.reduce(weights, axis=1, keepdims=True)
         x = x + self.mix(y.reshape(-1))
         x += self.out(self.activation(self.fc(self.norm2(x))))
         return x
+
+
+class PointerStep:
+    """`Pointer` for one position: what it read last and what it would say, x (C,) and logits (V,), to logits (V,).
+
+    Attributes:
+        keys, tokens: (capacity, size) and (capacity, 1), where the cache holds them.
+    """
+
+    keys: ndarray
+    tokens: ndarray
+
+    def __init__(self, layer: Pointer) -> None:
+        self.layer = layer
+        self.query, self.key, self.sentinel = (linear(x) for x in (layer.query, layer.key, layer.sentinel))
+
+    def __call__(self, x: ndarray, logits: ndarray, token: int, t: int) -> ndarray:
+        """Reads the token at position t."""
+        self.keys[t], self.tokens[t] = unit(self.key(x)), token
+        weights = np.exp(SHARPNESS * (np.dot(self.keys[:t], unit(self.query(x))) - 1))  # (t,)
+        own = np.exp(logits - logits.max())
+        sentinel = np.exp(self.sentinel(x))  # (1,)
+        copied = np.bincount(self.tokens[1 : t + 1, 0], weights, len(logits)).astype(np.float32)  # (V,)
+        likely = (copied + sentinel / own.sum() * own) / (weights.sum() + sentinel)
+        np.maximum(likely, TINY, out=likely)
+        return np.log(likely, out=likely)
 
 
 class EnsembleStep:
@@ -163,6 +198,12 @@ def array(x: Tensor) -> ndarray:
     """The same memory for NumPy."""
     found: ndarray = x.detach().numpy()
     return found
+
+
+def unit(x: ndarray) -> ndarray:
+    """x (D,) to length 1, as `Pointer.directions`."""
+    x *= (float(np.dot(x, x)) + len(x) * EPS) ** -0.5
+    return x
 
 
 def linear(layer: nn.Linear) -> Function:

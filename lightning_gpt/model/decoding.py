@@ -106,8 +106,9 @@ class Reader:
 def bytes_per_text(network: Network) -> int:
     """Computes the bytes that each text takes while it is written: random generator, context, keys and values."""
     sizes: dict[str, Any] = network.sizes
-    layers = sizes.get("n_layer", 1) * network.n_member if isinstance(network, CachedNetwork) else 0
-    return 5_000 + 8 * network.block_size + 4 * 2 * layers * network.block_size * sizes.get("n_embd", 0)
+    members = network.n_member if isinstance(network, CachedNetwork) else 0
+    attention, pointer = 2 * sizes.get("n_layer", 1) * sizes.get("n_embd", 0), sizes.get("pointer", 0)
+    return 5_000 + network.block_size * (8 + members * 4 * (attention + pointer + (2 if pointer else 0)))
 
 
 def for_decoding(network: Network) -> Network:

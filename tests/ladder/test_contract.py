@@ -9,11 +9,19 @@ import torch
 from jsonargparse import ArgumentParser
 from torch.nn import functional as F
 
-from lightning_gpt.ladder import NETWORKS, Bigram, Cache, CachedNetwork, SingleHeadGPT
+from lightning_gpt.ladder import NETWORKS, Bigram, Cache, CachedNetwork, Ensemble, ModernGPT, SingleHeadGPT
 
 V, T = 11, 8
 SMALL = {n: {} if n is Bigram else {"n_embd": 32} for n in NETWORKS}
 every_network = pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.__name__)
+MODES = {  # of reading, in which a network is another function of its past
+    **{n.__name__: (n, {}) for n in NETWORKS},
+    "ModernGPT with a window": (ModernGPT, {"window": 3}),
+    "ModernGPT with a pointer": (ModernGPT, {"pointer": 4}),
+    "ModernGPT with both": (ModernGPT, {"pointer": 4, "window": 2}),
+    "Ensemble with both": (Ensemble, {"pointer": 4, "window": 2}),
+}
+every_mode = pytest.mark.parametrize(("network", "sizes"), MODES.values(), ids=MODES)
 
 
 def make(network, **sizes):
@@ -24,15 +32,15 @@ def make(network, **sizes):
     return net
 
 
-@every_network
-def test_shape(network):
+@every_mode
+def test_shape(network, sizes):
     for t in (1, T):
-        assert make(network)(torch.randint(V, (3, t))).shape == (3, t, V)
+        assert make(network, **sizes)(torch.randint(V, (3, t))).shape == (3, t, V)
 
 
-@every_network
-def test_the_future_does_not_move_the_past(network):
-    net, ids = make(network), torch.randint(V, (2, T))
+@every_mode
+def test_the_future_does_not_move_the_past(network, sizes):
+    net, ids = make(network, **sizes), torch.randint(V, (2, T))
     for t in range(1, T):
         other = ids.clone()
         other[:, t:] = (other[:, t:] + 1) % V
@@ -40,15 +48,15 @@ def test_the_future_does_not_move_the_past(network):
         assert not torch.equal(net(other)[:, t], net(ids)[:, t])
 
 
-@every_network
-def test_rows_of_a_batch_do_not_see_each_other(network):
-    net, ids = make(network), torch.randint(V, (4, T))
+@every_mode
+def test_rows_of_a_batch_do_not_see_each_other(network, sizes):
+    net, ids = make(network, **sizes), torch.randint(V, (4, T))
     torch.testing.assert_close(net(ids)[2:3], net(ids[2:3]))
 
 
-@every_network
-def test_gradients_reach_every_parameter(network):
-    net = make(network)
+@every_mode
+def test_gradients_reach_every_parameter(network, sizes):
+    net = make(network, **sizes)
     ids = torch.arange(V).repeat(8)[: 10 * T].view(10, T)  # every character is there
     F.cross_entropy(net(ids).flatten(0, 1), torch.randint(V, (10 * T,))).backward()
     for name, p in net.named_parameters():
@@ -59,6 +67,7 @@ OTHERS = {  # than the default, for every size that has one
     "n_layer": 2, "n_head": 2, "n_embd": 24, "n_member": 2, "dropout": 0.3, "bias": True, "rotary": False,
     "qk_norm": False, "variational_dropout": False, "squared_relu": False, "zero_init": False, "embedding_norm": False,
     "tie_weights": True, "conv_width": 3, "softcap": 0.5, "tanh_gelu": True,
+    "window": 3, "pointer": 4,
 }  # fmt: skip
 defaults = {n: {f.name: f.default for f in fields(get_type_hints(n)["config"])[2:]} for n in NETWORKS}
 each_size = pytest.mark.parametrize(
@@ -158,12 +167,15 @@ def test_it_can_be_copied(network):
     torch.testing.assert_close(copy.deepcopy(net)(ids), net(ids))
 
 
-@pytest.mark.parametrize("network", [n for n in NETWORKS if issubclass(n, CachedNetwork)], ids=lambda n: n.__name__)
-@pytest.mark.parametrize("prompt", [1, 5, T])
-def test_read_with_a_cache_it_says_the_same(network, prompt):
-    net, ids = make(network), torch.randint(V, (3, T))
+CACHED = {name: mode for name, mode in MODES.items() if issubclass(mode[0], CachedNetwork)}
+
+
+@pytest.mark.parametrize(("network", "sizes"), CACHED.values(), ids=CACHED)
+@pytest.mark.parametrize("parts", [[T], [1] * T, [5, 1, 1, 1], [1, 4, 3]], ids=str)
+def test_read_with_a_cache_it_says_the_same(network, sizes, parts):
+    net, ids = make(network, **sizes), torch.randint(V, (3, T))
     cache = Cache(T)
-    parts = ids.split([prompt] + [1] * (T - prompt), dim=1)
+    parts = ids.split(parts, dim=1)
     torch.testing.assert_close(torch.cat([net(part, cache) for part in parts], dim=1), net(ids))
     assert cache.length == T
 
@@ -183,6 +195,10 @@ def test_read_with_a_cache_it_says_the_same(network, prompt):
         ("ModernGPT", {"softcap": 0.0}, "softcap"),
         ("ModernGPT", {"conv_width": -1}, "conv_width must be"),
         ("ModernGPT", {"conv_width": T + 1}, "conv_width must be"),
+        ("ModernGPT", {"window": 0}, "window must be"),
+        ("ModernGPT", {"window": 2.0}, "window must be"),
+        ("ModernGPT", {"pointer": -1}, "pointer must be"),
+        ("ModernGPT", {"pointer": True}, "pointer must be"),
     ],
 )
 def test_impossible_sizes_are_refused(network, sizes, says):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from lightning_gpt.ladder import kernels
 from lightning_gpt.ladder.kernels import attention, rotate, squared_relu, unit_rms
@@ -13,6 +14,8 @@ FUNCTIONS = {
     "rotate": rotate,
     "rotate from the middle of a text": lambda x: rotate(x, start=5),
 }
+
+TOLERANCE = {torch.float32: {}, torch.bfloat16: {"atol": 0.1, "rtol": 0.05}}
 
 
 @pytest.fixture(autouse=True)
@@ -68,3 +71,26 @@ def test_attention_by_products_does_not_see_the_future():
     before = attention(q, k, v, None, 0.0, is_causal=True)
     k[:, :, 5:], v[:, :, 5:] = 9.0, 9.0
     assert torch.equal(attention(q, k, v, None, 0.0, is_causal=True)[:, :, :5], before[:, :, :5])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(("T", "window"), [(12, 4), (13, 4), (7, 4), (9, 1), (5, 4), (4, 4), (3, 9)])
+def test_a_window_is_a_mask(T, window, dtype):
+    q, k, v = (unit_rms(torch.randn(2, 3, T, 16)).to(dtype).requires_grad_() for _ in range(3))
+    mask = torch.ones(T, T, dtype=torch.bool).tril().triu(1 - window)
+    expected = F.scaled_dot_product_attention(q, k, v, mask)
+    y = attention(q, k, v, None, 0.0, is_causal=True, window=window)
+    torch.testing.assert_close(y, expected, **TOLERANCE[dtype])
+    direction = torch.randn_like(y)
+    for ours, theirs in zip(
+        torch.autograd.grad(y, (q, k, v), direction), torch.autograd.grad(expected, (q, k, v), direction), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs, **TOLERANCE[dtype])
+
+
+def test_a_long_text_in_windows_is_read_in_chunks():
+    """No matrix of all positions with all others is made: 4,096 of them squared would be 64 MB a head."""
+    q, k, v = (torch.randn(1, 1, 4096, 16, dtype=torch.bfloat16) for _ in range(3))
+    with FlopCounterMode(display=False) as counter:
+        attention(q, k, v, None, 0.0, is_causal=True, window=32)
+    assert counter.get_total_flops() == 4 * 16 * (32 * 32 + 4064 * 64)

@@ -33,8 +33,9 @@ def test_how_many(net, layers, heads):
     assert attention_maps(net, IDS).shape[:2] == (layers, heads)
 
 
-def test_the_maps_are_those_of_the_forward_pass():
-    net = ModernGPT(11, 8, n_layer=1, n_head=2, n_embd=8, zero_init=False).eval()
+@pytest.mark.parametrize("window", [None, 3])
+def test_the_maps_are_those_of_the_forward_pass(window):
+    net = ModernGPT(11, 8, n_layer=1, n_head=2, n_embd=8, zero_init=False, window=window).eval()
     attention = net.blocks[0].attention
     seen = []
     attention.register_forward_hook(lambda module, args, out: seen.append((args[0], out)))

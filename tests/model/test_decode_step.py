@@ -12,12 +12,14 @@ from lightning_gpt.model.packed import PackedLinear, packable, packed
 from lightning_gpt.tokens import Characters
 
 T, V = 8, 11  # block size, vocabulary
+POINTED = {"pointer": 6, "window": 3}
 on_off = st.booleans()
 options = st.fixed_dictionaries(
     {
         "rotary": on_off, "qk_norm": on_off, "squared_relu": on_off, "embedding_norm": on_off, "tie_weights": on_off,
         "conv_width": st.sampled_from([0, 1, 4, T]), "softcap": st.sampled_from([None, 15.0]),
-        "bias": on_off, "tanh_gelu": on_off,
+        "bias": on_off, "tanh_gelu": on_off, "window": st.sampled_from([None, 1, 3, T + 1]),
+        "pointer": st.sampled_from([0, 1, 6]),
     }
 )  # fmt: skip
 
@@ -65,8 +67,9 @@ def test_the_step_is_rung_8s_forward(bias, tanh_gelu, laid_out):
     compare(network, Reading(network.forward, decode_step(network, 1)), 1)
 
 
-def test_the_step_of_an_ensemble_averages_probabilities():
-    network = randomised(Ensemble, n_member=3)
+@pytest.mark.parametrize("sizes", [{}, POINTED], ids=str)
+def test_the_step_of_an_ensemble_averages_probabilities(sizes):
+    network = randomised(Ensemble, n_member=3, **sizes)
     step = decode_step(network, 1)
     assert isinstance(step, EnsembleStep)
     compare(network, Reading(network.forward, step), 1)
@@ -100,7 +103,7 @@ def test_the_step_sees_weights_that_were_changed_in_place():
 @pytest.mark.parametrize("kind", [GPT, ModernGPT, Ensemble], ids=lambda kind: kind.__name__)
 @pytest.mark.parametrize("bias", [False, True])
 def test_packed_weights_change_nothing(kind, bias):
-    network = randomised(kind, bias=bias)
+    network = randomised(kind, bias=bias, **({} if kind is GPT else POINTED))
     assert packable(network)
     twin = packed(network.train(), 5)
     assert network.training and not any(module.training for module in twin.modules())
@@ -118,10 +121,14 @@ def test_packed_in_bf16_it_is_nearly_the_same_network():
         compare(network, Reading(twin.forward, twin.forward), 1)
 
 
-@pytest.mark.parametrize("kind", [GPT, ModernGPT, Ensemble], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    ("kind", "sizes"),
+    [(GPT, {}), (ModernGPT, {}), (Ensemble, {}), (ModernGPT, POINTED), (Ensemble, POINTED)],
+    ids=lambda x: x.__name__ if isinstance(x, type) else "pointed" if x else "",
+)
 @pytest.mark.parametrize("rows", [1, 3])
-def test_a_text_is_the_same_with_and_without_it(kind, rows):
-    network = randomised(kind)
+def test_a_text_is_the_same_with_and_without_it(kind, sizes, rows):
+    network = randomised(kind, **sizes)
     for seed in range(20):
         ids = torch.randint(V, (rows, 2))
         texts = [

@@ -1,0 +1,61 @@
+"""The pointer: what comes next may be what came next before, at a similar place. No rung: an option of rung 9.
+
+A text repeats its names and its words, and a small network that has read little learns no heads that would look them
+up. So it is given one: "Pointer Sentinel Mixture Models", Merity et al. 2016; what it compares are the network's own
+last states, as in "Improving Neural Language Models with a Continuous Cache", Grave, Joulin, Usunier 2017.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lightning_gpt.ladder.cache import Cache
+from lightning_gpt.ladder.kernels import unit_rms
+
+SHARPNESS = 20.0  # score of equal directions above that of orthogonal ones
+
+
+class Pointer(nn.Module):
+    """Mixes the network's probabilities with those of the tokens that followed at earlier positions of the block.
+
+    Position t compares itself with each position i < t, whose next token is known: a weight of exp(score), 1 at most,
+    goes to that token, and exp(sentinel) to the network's own probabilities. The sum of all is 1 after division.
+
+    Args:
+        n_embd: channels C.
+        size: channels of queries and keys, whose direction alone counts.
+    """
+
+    def __init__(self, n_embd: int, size: int) -> None:
+        super().__init__()
+        self.query = nn.Linear(n_embd, size, bias=False)
+        self.key = nn.Linear(n_embd, size, bias=False)
+        self.sentinel = nn.Linear(n_embd, 1)
+
+    def init_weights(self) -> None:
+        """Lets similar states point at each other from the first step on: queries and keys begin as the same."""
+        nn.init.orthogonal_(self.query.weight)
+        with torch.no_grad():
+            self.key.weight.copy_(self.query.weight)
+        nn.init.zeros_(self.sentinel.weight)
+        nn.init.ones_(self.sentinel.bias)
+
+    def forward(self, x: Tensor, logits: Tensor, ids: Tensor, cache: Cache | None = None) -> Tensor:
+        """Last states x (B, T, C), the network's logits (B, T, V) and what it read, ids (B, T), to logits (B, T, V)."""
+        start, V = 0 if cache is None else cache.length, logits.shape[-1]
+        query, key, token = self.directions(self.query, x), self.directions(self.key, x), ids.unsqueeze(-1)
+        if cache is not None:
+            key, token = cache.extend(self, key, token)  # (B, start + T, size), (B, start + T, 1)
+        scores = torch.baddbmm(query.new_full((1, 1, 1), -SHARPNESS), SHARPNESS * query, key[:, :-1].mT)
+        weights = scores.exp().tril(start - 1)  # (B, T, start + T - 1): of positions before its own
+        followed = F.one_hot(token[:, 1:, 0], V).to(weights.dtype)  # (B, start + T - 1, V): by which token
+        copied = (weights @ followed).float()
+        sentinel = self.sentinel(x).float().exp()  # (B, T, 1)
+        likely = (copied + sentinel * logits.float().softmax(dim=-1)) / (copied.sum(dim=-1, keepdim=True) + sentinel)
+        return likely.clamp(min=torch.finfo(likely.dtype).tiny).log()
+
+    @staticmethod
+    def directions(layer: nn.Module, x: Tensor) -> Tensor:
+        """x (B, T, C) to vectors of length 1, (B, T, size)."""
+        y: Tensor = layer(x)
+        return unit_rms(y) * y.shape[-1] ** -0.5
