@@ -46,8 +46,10 @@ class Pointer(nn.Module):
         query, key, token = self.directions(self.query, x), self.directions(self.key, x), ids.unsqueeze(-1)
         if cache is not None:
             key, token = cache.extend(self, key, token)  # (B, start + T, size), (B, start + T, 1)
-        scores = torch.baddbmm(query.new_full((1, 1, 1), -SHARPNESS), SHARPNESS * query, key[:, :-1].mT)
-        weights = scores.exp().tril(start - 1)  # (B, T, start + T - 1): of positions before its own
+        T, seen = query.shape[1], key.shape[1] - 1
+        later = torch.ones(T, seen, dtype=torch.bool, device=x.device).triu(start)
+        offset = query.new_full((T, seen), -SHARPNESS).masked_fill(later, float("-inf"))
+        weights = torch.baddbmm(offset, SHARPNESS * query, key[:, :-1].mT).exp()  # (B, T, start + T - 1)
         followed = F.one_hot(token[:, 1:, 0], V).to(weights.dtype)  # (B, start + T - 1, V): by which token
         copied = (weights @ followed).float()
         sentinel = self.sentinel(x).float().exp()  # (B, T, 1)
