@@ -133,6 +133,8 @@ def _alternatives(hint: Any) -> list[str]:
     if origin in Sequences and inner and inner[0] in PLURAL:
         example = '["one", "two"]' if inner[0] is str else "[1, 2]"
         return [f"a list of {PLURAL[inner[0]]}, as {example}"]
+    if origin in Sequences and inner and typing.get_origin(inner[0]) is tuple:
+        return [f"a list of lists{_alternatives(inner[0])[0].removeprefix('a list')}"]
     return ["a class with its init_args"]
 
 

@@ -22,8 +22,7 @@ TAKEN = (  # of the Trainer's options: those that say how the network learns, no
     "gradient_clip_val", "gradient_clip_algorithm", "precision", "accelerator", "deterministic",
 )  # fmt: skip
 NOT_OF_THE_NEXT = (  # of a run on another text
-    "name", "runs_dir", "init_from", "data.encoding", "data.endings",
-    "model.schedule.planned_steps", "model.schedule.changed_at",
+    "name", "runs_dir", "init_from", "data.encoding", "data.endings", "model.schedule.changes",
 )  # fmt: skip
 NOT_TAKEN = ("config", "ckpt_path", "name", "runs_dir", "resume", "data.data_dir")
 

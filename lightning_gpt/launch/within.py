@@ -32,7 +32,7 @@ from lightning_gpt.runs.resume import unfinished
 from lightning_gpt.terminal import row
 
 STEPS = ("trainer.max_steps", "trainer.val_check_interval")  # that a budget always chooses
-UNCHANGED = {"model.schedule.planned_steps": None, "model.schedule.changed_at": 0}  # until it counts once more
+UNCHANGED: Mapping[str, Any] = {"model.schedule.changes": []}  # until it counts once more
 FEWEST_STEPS = 20  # of a plan
 VALIDATING = 0.06  # share of the time for validations, samples included
 FEWEST, MOST = 2, 10  # validations
@@ -86,14 +86,9 @@ class Choice:
         every = self.steps // self.validations * self.accumulate  # batches
         return {"trainer.max_steps": self.steps, "trainer.val_check_interval": every, **held_out, **UNCHANGED}
 
-    @property
-    def settling(self) -> int:
-        """Steps up to the validation after two thirds of the run, or the last one before; 0 if there is none."""
-        return 2 * self.validations // 3 * (self.steps // self.validations)
-
     def pace(self, deadline: float) -> Pace:
         """Makes the callback that has the run end at `deadline`, see `Pace`."""
-        return Pace(deadline, self.settling, self.ending, self.most)
+        return Pace(deadline, self.ending, self.most)
 
     def __str__(self) -> str:
         """Says what was chosen, and what can be expected of it."""

@@ -116,10 +116,11 @@ class Page(Callback):
         writer.add_custom_scalars(charts(pl_module.tokenizer.unit, pl_module.data.baselines()))
         net = pl_module.blueprint(*pl_module.data.sizes)  # only its shape is drawn, and no random number is used up
         ids = torch.zeros(1, net.block_size, dtype=torch.long, device="meta")
-        # without its check, which costs two more
-        trace = torch.jit.trace(net.eval(), ids, strict=False, check_trace=False)  # type: ignore[no-untyped-call]
         with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean")  # one length is drawn
             warnings.filterwarnings("ignore", "The input to trace is already a ScriptModule")
+            # without its check, which costs two more
+            trace = torch.jit.trace(net.eval(), ids, strict=False, check_trace=False)  # type: ignore[no-untyped-call]
             writer.add_graph(trace, ids)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -1,7 +1,7 @@
 """The learning rate's course over a run. Knows nothing of models, optimizers or Lightning."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from lightning_gpt.errors import UserError
@@ -17,17 +17,16 @@ class Schedule:
             last `decay_fraction` of the run, then a straight line ("WSD", Hu et al. 2024).
         decay_fraction: share of the run that the `linear` decay takes.
         final: the rate at the end, as a share of the full one.
-        planned_steps: of a run whose number of steps was changed on the way: the one that it began with.
-        changed_at: the step at which it was changed; what was to come is stretched to the new number from there on. A
-            run that ends before it is another one, whose course is its own.
+        changes: of the number of steps on the way, in order: the step of each, and the number until then. What was to
+            come is stretched to the new number from there on. A run that ends before the last change is another one,
+            whose course is its own.
     """
 
     warmup_steps: int = 0
     decay: Literal["constant", "cosine", "linear"] = "constant"
     decay_fraction: float = 0.5
     final: float = 0.1
-    planned_steps: int | None = None
-    changed_at: int = 0
+    changes: list[tuple[int, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.warmup_steps < 0:
@@ -35,10 +34,14 @@ class Schedule:
         for name, share in {"decay_fraction": self.decay_fraction, "final": self.final}.items():
             if not 0 <= share <= 1:
                 raise UserError(f"schedule.{name} must lie between 0 and 1, not {share}")
-        if self.planned_steps is not None and not 0 <= self.changed_at < self.planned_steps:
-            raise UserError(
-                f"schedule.changed_at must lie between 0 and planned_steps {self.planned_steps}, not {self.changed_at}"
-            )
+        since = -1
+        for at, planned in self.changes:
+            if not since < at < planned:
+                raise UserError(
+                    f"schedule.changes must each come before the end that was planned, and after the change before it, "
+                    f"unlike [{at}, {planned}]"
+                )
+            since = at
 
     def check(self, max_steps: int) -> None:
         """Refuses a decay without a last step to reach.
@@ -51,12 +54,14 @@ class Schedule:
 
     def __call__(self, step: int, max_steps: int) -> float:
         """Computes the share of the full learning rate at `step`, counted from 0, of a run of `max_steps`."""
-        if self.planned_steps is None or max_steps <= self.changed_at:
+        if not self.changes or max_steps <= self.changes[-1][0]:
             return self._share(step, max_steps)
-        if step <= self.changed_at:
-            return self._share(step, self.planned_steps)
-        done = (step - self.changed_at) / (max_steps - self.changed_at)  # share of what was to come
-        return self._share(self.changed_at + done * (self.planned_steps - self.changed_at), self.planned_steps)
+        place: float = step
+        for at, planned in reversed(self.changes):  # from course to course, back to the first
+            if place > at:
+                place = at + (place - at) / (max_steps - at) * (planned - at)
+            max_steps = planned
+        return self._share(place, max_steps)
 
     def _share(self, step: float, max_steps: int) -> float:
         if step < self.warmup_steps:

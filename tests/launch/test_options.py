@@ -44,6 +44,9 @@ def said(*args):
             '--sample.prompts takes a list of texts, as ["one", "two"] or null, not \'Once\'',
         ]),
         (["--model.optimizer.betas=2"], ["--model.optimizer.betas takes a list of 2 numbers, not '2'"]),
+        (["--model.schedule.changes=5"], [
+            "--model.schedule.changes takes a list of lists of 2 whole numbers, not '5'"
+        ]),
         (["--model.optimizer.betas=[1]"], ["--model.optimizer.betas takes a list of 2 numbers, not '[1]'"]),
         (["--sample.top_k=[1]"], ["--sample.top_k takes a whole number or null, not '[1]'"]),
         (["--trainer.precision=17"], [

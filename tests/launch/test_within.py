@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import signal
 import time
 
@@ -16,7 +17,7 @@ from lightning_gpt.commands import stages
 from lightning_gpt.commands.verify_resume import same, saved_values
 from lightning_gpt.launch import within
 from lightning_gpt.launch.configuration import configure
-from lightning_gpt.launch.pace import Pace
+from lightning_gpt.launch.pace import Pace, steps_within
 from lightning_gpt.launch.recipe import read_recipe
 from lightning_gpt.launch.trial import Stopwatch, Trial, try_out
 from lightning_gpt.launch.within import Chooser, within_budget
@@ -66,10 +67,10 @@ def test_steps_and_validations_fill_the_time(tried, corpus):
 
 
 def test_a_new_budget_knows_nothing_of_an_earlier_ones_change(tried, corpus):
-    before = ["--model.schedule.planned_steps=100", "--model.schedule.changed_at=60"]
+    before = ["--model.schedule.changes=[[60, 100]]"]
     (args, _) = within_budget(["--budget=60s", f"--data.corpus={corpus}", *OPEN, *before])
     schedule = configure("fit", args).config.model.schedule
-    assert (schedule.planned_steps, schedule.changed_at) == (None, 0)
+    assert list(schedule.changes) == []
 
 
 def test_a_network_that_is_named_stays_and_else_one_is_chosen(tried, corpus):
@@ -130,12 +131,17 @@ def losses(run):
     return [v["nats_per_token"] for v in json.loads((run / "result.json").read_text())["validations"]]
 
 
-@pytest.mark.parametrize(("schedule", "left", "steps"), [("linear", -1.0, 8), ("cosine", 3600.0, 20)])
-def test_a_run_is_fitted_once_more_on_its_way_and_its_config_makes_it_again(shell, monkeypatch, schedule, left, steps):
+@pytest.mark.parametrize(
+    ("schedule", "left", "steps", "changes"),
+    [("linear", -1.0, 11, [[10, 14]]), ("cosine", 3600.0, 20, [[10, 14]])],
+)
+def test_a_run_is_fitted_once_more_on_its_way_and_its_config_makes_it_again(
+    shell, monkeypatch, schedule, left, steps, changes
+):
     monkeypatch.setattr(stages, "process_age", lambda: 3.0)
     monkeypatch.setattr(within, "try_out", lambda args, steps: dataclasses.replace(FAST, step=1.0))
     # of any number of steps that time would allow, on whatever machine, at most 20 are taken
-    monkeypatch.setattr(within, "Pace", lambda _, *given: Pace(time.perf_counter() + left, *given[:2], most=20))
+    monkeypatch.setattr(within, "Pace", lambda _, *given: Pace(time.perf_counter() + left, given[0], most=20))
     rates = [f"--model.schedule.decay={schedule}", "--model.schedule.decay_fraction=0.5"]
     given = [*OPEN, *rates, "--data.corpus=text.txt", "--trainer.log_every_n_steps=1"]
     shell("fit", "--budget=20s", "--name=first", *given)
@@ -144,13 +150,13 @@ def test_a_run_is_fitted_once_more_on_its_way_and_its_config_makes_it_again(shel
     assert saved["trainer"]["max_steps"] == steps and saved["trainer"]["val_check_interval"] == 7
     result = json.loads((first / "result.json").read_text())
     assert result["max_steps"] == steps == result["validations"][-1]["step"]
-    assert (saved["model"]["schedule"]["planned_steps"], saved["model"]["schedule"]["changed_at"]) == (14, 7)
+    assert saved["model"]["schedule"]["changes"] == changes
 
     shell("fit", f"--config={first / 'config.yaml'}", "--name=second")
     assert losses(shell.folder / "runs/second/version_0") == losses(first)
     shell("fit", "--init_from", first / "checkpoints/last.ckpt", "--data.corpus=text.txt", "--name=next")
     following = yaml.safe_load((shell.folder / "runs/next/version_0/config.yaml").read_text())["model"]["schedule"]
-    assert (following["planned_steps"], following["changed_at"]) == (None, 0)
+    assert following["changes"] == []
     whole, again = (dict(saved_values(shell.folder / "runs" / name)) for name in ("first", "second"))
     assert whole.keys() == again.keys() and not [name for name in whole if not same(whole[name], again[name])]
 
@@ -172,3 +178,34 @@ def test_the_config_of_a_run_makes_it_again_and_an_interrupted_one_goes_on(shell
     result = json.loads((first / "result.json").read_text())
     (first / "result.json").write_text(json.dumps(result | {"finished": False}))
     assert "goes on with" in shell("fit", "--budget=20s", "--name=first", "--resume=auto", *args).stdout
+
+
+@pytest.mark.parametrize("every", [1, 7, 50])
+@pytest.mark.parametrize("done", [0, 7, 30, 50])
+@pytest.mark.parametrize("left", [-5.0, 0.5, 3.0, 10.0, 100.0])
+def test_the_steps_within_a_time_are_the_most_that_end_in_it(every, done, left):
+    step, validation = 0.125, 2.0
+
+    def seconds(more):
+        """Of so many more steps, validations included."""
+        inner = (done + more) // every - done // every
+        return more * step + (inner + bool((done + more) % every)) * validation
+
+    found = steps_within(left, step, validation, every, done)
+    assert found == max((more for more in range(2000) if seconds(more) <= left + 1e-9), default=0)
+
+
+def test_a_run_is_counted_twice(shell, monkeypatch):
+    """A machine that becomes three times as fast after the first count, and then three times as slow as at first."""
+    monkeypatch.setattr(stages, "process_age", lambda: 3.0)
+    monkeypatch.setattr(within, "try_out", lambda args, steps: dataclasses.replace(FAST, step=0.3))
+    counted = iter([50, 3])
+    monkeypatch.setattr("lightning_gpt.launch.pace.steps_within", lambda *_: next(counted))
+    shell("fit", "--budget=20s", "--name=first", *OPEN, "--data.corpus=text.txt")
+    first = shell.folder / "runs/first/version_0"
+    saved = yaml.safe_load((first / "config.yaml").read_text())
+    (at, planned), (later, then) = saved["model"]["schedule"]["changes"]
+    assert then == at + 50 and later == math.ceil(0.9 * then) and at == math.ceil(2 / 3 * planned)
+    assert saved["trainer"]["max_steps"] == later + math.ceil(0.05 * later)
+    shell("fit", f"--config={first / 'config.yaml'}", "--name=second")
+    assert losses(shell.folder / "runs/second/version_0") == losses(first)

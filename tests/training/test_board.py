@@ -53,3 +53,9 @@ def test_a_run_without_a_loss_is_no_row_of_the_table(shell):
     assert events.PluginTagToContent("custom_scalars") and "hparams" not in events.summary_metadata
     shell("fit", "--ckpt_path=last")
     assert EventAccumulator(str(shell.folder / "runs/gpt/version_0")).Reload().PluginTagToContent("hparams")
+
+
+def test_a_graph_of_a_network_that_asks_how_long_the_text_is_is_drawn_without_a_word(shell):
+    network = ["--model.network=ModernGPT", "--model.network.window=4", "--model.network.pointer=4"]
+    done = shell.process("fit", "--data.corpus=text.txt", *TINY, *network)
+    assert done.stderr == ""

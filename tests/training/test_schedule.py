@@ -39,7 +39,7 @@ def test_it_never_leaves_its_range(decay):
 @pytest.mark.parametrize("steps", [65, 100, 150])
 def test_what_was_to_come_is_stretched_to_another_number_of_steps(decay, steps):
     planned = Schedule(warmup_steps=10, decay=decay, decay_fraction=0.8, final=0.1)
-    changed = Schedule(warmup_steps=10, decay=decay, decay_fraction=0.8, final=0.1, planned_steps=100, changed_at=60)
+    changed = Schedule(warmup_steps=10, decay=decay, decay_fraction=0.8, final=0.1, changes=[(60, 100)])
     assert [changed(step, steps) for step in range(61)] == [planned(step, 100) for step in range(61)]
     assert changed(steps, steps) == pytest.approx(planned(100, 100))
     middle = changed((60 + steps) / 2, steps)
@@ -47,13 +47,22 @@ def test_what_was_to_come_is_stretched_to_another_number_of_steps(decay, steps):
 
 
 def test_a_run_that_ends_before_the_change_is_another_one():
-    changed = Schedule(decay="linear", decay_fraction=1.0, planned_steps=100, changed_at=60)
+    changed = Schedule(decay="linear", decay_fraction=1.0, changes=[(60, 100)])
     plain = Schedule(decay="linear", decay_fraction=1.0)
     for steps in (30, 60):
         assert [changed(step, steps) for step in range(steps + 1)] == [plain(step, steps) for step in range(steps + 1)]
 
 
-def test_a_change_lies_within_the_plan():
-    for at in (-1, 100):
-        with pytest.raises(UserError, match=r"schedule\.changed_at must lie between 0 and planned_steps 100"):
-            Schedule(planned_steps=100, changed_at=at)
+@pytest.mark.parametrize("decay", ["constant", "cosine", "linear"])
+def test_a_second_change_leaves_what_was_as_it_was(decay):
+    options = {"warmup_steps": 10, "decay": decay, "decay_fraction": 0.8}
+    once, twice = (Schedule(**options, changes=changes) for changes in ([(60, 100)], [(60, 100), (90, 120)]))
+    assert [twice(step, 110) for step in range(91)] == [once(step, 120) for step in range(91)]
+    assert twice(110, 110) == pytest.approx(once(120, 120))
+    assert twice(100, 110) == pytest.approx(once(105, 120))
+
+
+@pytest.mark.parametrize("changes", [[(-1, 100)], [(100, 100)], [(60, 100), (60, 120)], [(60, 100), (90, 80)]])
+def test_a_change_comes_before_the_planned_end_and_after_the_last_one(changes):
+    with pytest.raises(UserError, match=r"schedule\.changes must each come before the end that was planned"):
+        Schedule(changes=changes)
