@@ -116,7 +116,7 @@ class Bench:
         """Measures how fast two networks write: nanoGPT's of 10.65M parameters, and that of cpu.yaml."""
         torch.manual_seed(1337)
         large = for_decoding(GPT(65, 256, n_layer=6, n_head=6, n_embd=384).eval())
-        small = for_decoding(ModernGPT(65, 256, n_layer=4, n_head=2, n_embd=128).eval())
+        small = for_decoding(ModernGPT(65, 1024, n_layer=4, n_head=2, n_embd=128, window=64, pointer=32).eval())
         rows = []
         for name, net, streams, characters in (
             ("10.65M", large, 1, 500), ("10.65M", large, 10, 200), ("0.8M", small, 1, 500),
