@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from lightning_gpt.ladder import ModernGPT
-from lightning_gpt.ladder.pointer import SHARPNESS, Pointer
+from lightning_gpt.ladder import pointer as code
+from lightning_gpt.ladder.pointer import SHARPNESS, Pointer, votes
 
 V, C, SIZE = 7, 12, 5
 
@@ -36,6 +37,18 @@ def test_each_earlier_position_votes_for_what_followed_it(pointer):
             votes[ids[0, i + 1]] += weight
             total += weight
         torch.testing.assert_close(found[t], votes / total, atol=1e-5, rtol=1e-4)
+
+
+def test_with_many_tokens_the_votes_are_the_same(monkeypatch):
+    weights, token = torch.rand(2, 5, 9, requires_grad=True), torch.randint(V, (2, 9))
+    by_product = votes(weights, token, V)
+    monkeypatch.setattr(code, "FEW", V - 1)
+    one_by_one = votes(weights, token, V)
+    torch.testing.assert_close(one_by_one, by_product)
+    direction = torch.randn_like(by_product)
+    gradients = (torch.autograd.grad(y, weights, direction)[0] for y in (one_by_one, by_product))
+    torch.testing.assert_close(*gradients)
+    assert votes(weights[:, :1, :0], token[:, :0], V).tolist() == [[[0.0] * V]] * 2
 
 
 def test_at_the_first_position_there_is_nothing_to_copy(pointer):
