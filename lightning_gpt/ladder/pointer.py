@@ -13,7 +13,7 @@ from lightning_gpt.ladder.cache import Cache
 from lightning_gpt.ladder.kernels import unit_rms
 
 SHARPNESS = 20.0  # score of equal directions above that of orthogonal ones
-FEW = 256  # tokens V up to which weights are added up by a product
+FEW = 256  # tokens V up to which a product adds up weights faster than one after another, in bf16 or on a GPU
 
 
 class Pointer(nn.Module):
@@ -63,7 +63,8 @@ class Pointer(nn.Module):
 
 def votes(weights: Tensor, token: Tensor, V: int) -> Tensor:
     """Adds up the weights (B, T, S) that go to each token, of tokens (B, S): to (B, T, V), in fp32."""
-    if V > FEW:  # one-hot rows would take more memory than all else, and their product more time
-        none = weights.new_zeros(*weights.shape[:2], V, dtype=torch.float32)
-        return none.scatter_add(-1, token.unsqueeze(1).expand_as(weights), weights.float())
-    return (weights @ F.one_hot(token, V).to(weights.dtype)).float()
+    T, few = weights.shape[1], V <= FEW  # of many, one-hot rows would take more memory than all else
+    if few and T > 1 and (weights.dtype != torch.float32 or weights.device.type != "cpu"):
+        return (weights @ F.one_hot(token, V).to(weights.dtype)).float()
+    none = weights.new_zeros(*weights.shape[:2], V, dtype=torch.float32)
+    return none.scatter_add(-1, token.unsqueeze(1).expand_as(weights), weights.float())

@@ -39,16 +39,19 @@ def test_each_earlier_position_votes_for_what_followed_it(pointer):
         torch.testing.assert_close(found[t], votes / total, atol=1e-5, rtol=1e-4)
 
 
-def test_with_many_tokens_the_votes_are_the_same(monkeypatch):
-    weights, token = torch.rand(2, 5, 9, requires_grad=True), torch.randint(V, (2, 9))
-    by_product = votes(weights, token, V)
-    monkeypatch.setattr(code, "FEW", V - 1)
-    one_by_one = votes(weights, token, V)
-    torch.testing.assert_close(one_by_one, by_product)
-    direction = torch.randn_like(by_product)
-    gradients = (torch.autograd.grad(y, weights, direction)[0] for y in (one_by_one, by_product))
-    torch.testing.assert_close(*gradients)
-    assert votes(weights[:, :1, :0], token[:, :0], V).tolist() == [[[0.0] * V]] * 2
+@pytest.mark.parametrize("few", [V, V - 1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(("T", "S"), [(5, 9), (1, 9), (1, 0), (3, 0)])
+def test_votes_are_sums_of_weights(few, dtype, T, S, monkeypatch):
+    monkeypatch.setattr(code, "FEW", few)
+    weights, token = torch.rand(2, T, S).to(dtype).requires_grad_(), torch.randint(V, (2, S))
+    expected = weights.float() @ F.one_hot(token, V).float()
+    found = votes(weights, token, V)
+    close = {} if dtype == torch.float32 else {"atol": 0.02, "rtol": 0.02}
+    torch.testing.assert_close(found, expected, **close)
+    direction = torch.randn_like(expected)
+    ours, theirs = (torch.autograd.grad(y, weights, direction)[0] for y in (found, expected))
+    torch.testing.assert_close(ours, theirs, **close)
 
 
 def test_at_the_first_position_there_is_nothing_to_copy(pointer):
