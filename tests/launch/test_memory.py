@@ -24,7 +24,9 @@ POINTED = {"window": 64, "pointer": 32}
         (ModernGPT, 2000, 256, {**POINTED, "n_layer": 1, "n_embd": 16}),
         (Ensemble, 65, 256, {**POINTED, "n_layer": 1}),
     ],
-    ids=lambda x: x.__name__ if isinstance(x, type) else "pointed" if x == POINTED else "" if isinstance(x, dict) else x,
+    ids=lambda x: (
+        x.__name__ if isinstance(x, type) else "pointed" if x == POINTED else "" if isinstance(x, dict) else x
+    ),
 )
 def test_a_step_takes_at_least_what_is_estimated(network, V, T, sizes):
     """A bound that is too high would refuse what could be trained; one that is far too low would be of no use."""
