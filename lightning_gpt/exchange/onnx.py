@@ -1,9 +1,9 @@
 """ONNX: one graph for a prompt and for each token after it, with keys and values going in and coming out.
 
 Inputs `ids` (B, T) and, for each tensor that the network's cache holds, `past.i`; outputs `logits` (B, T, V) and
-`present.i`, which is `past.i` and what T tokens have added. For a new text every past is empty: of length 0. Past and T
-together may not exceed block_size; how a longer text is read: see `onnx_runner`, which is written beside the graph.
-A rung without a cache has ids and logits only.
+`present.i`, which is `past.i` and what T tokens have added: floats, or ids as int64 where a pointer looks at what was
+read. For a new text every past is empty: of length 0. Past and T together may not exceed block_size; how a longer text
+is read: see `onnx_runner`, which is written beside the graph. A rung without a cache has ids and logits only.
 """
 
 import json
@@ -85,18 +85,18 @@ class GivenCache(Cache):
 class Recording(Cache):
     """A cache that notes which tensors it is asked to hold."""
 
-    def __init__(self, capacity: int, shapes: list[torch.Size]) -> None:
+    def __init__(self, capacity: int, noted: list[Tensor]) -> None:
         super().__init__(capacity)
-        self.shapes = shapes
+        self.noted = noted
 
     def extend(self, layer: nn.Module, *new: Tensor) -> list[Tensor]:
         """See `Cache.extend`."""
-        self.shapes += [x.shape for x in new]
+        self.noted += new
         return super().extend(layer, *new)
 
     def member(self, network: nn.Module) -> "Cache":
         """See `Cache.member`."""
-        return Recording(self.capacity, self.shapes)
+        return Recording(self.capacity, self.noted)
 
 
 class Step(nn.Module):
@@ -116,17 +116,17 @@ def graph(network: Network) -> Any:
     """Traces a network, in eval mode, to torch's ONNXProgram: batch, tokens and past of any length."""
     batch, tokens, past = (torch.export.Dim(name) for name in ("batch", "tokens", "past"))
     ids = torch.zeros(2, min(3, network.block_size), dtype=torch.long)
-    shapes: list[torch.Size] = []
+    noted: list[Tensor] = []
     args: tuple[Any, ...] = (ids,)
     dynamic: dict[str, Any] = {"ids": {0: batch, 1: tokens}}
     module: nn.Module = network
     if isinstance(network, CachedNetwork):
         with torch.no_grad():
-            network(ids, Recording(network.block_size, shapes))
-        args = (ids, tuple(torch.zeros(*shape[:-2], 2, shape[-1]) for shape in shapes))
-        dynamic["past"] = tuple({0: batch, len(shape) - 2: past} for shape in shapes)
+            network(ids, Recording(network.block_size, noted))
+        args = (ids, tuple(x.new_zeros(*x.shape[:-2], 2, x.shape[-1]) for x in noted))
+        dynamic["past"] = tuple({0: batch, x.ndim - 2: past} for x in noted)
         module = Step(network)
-    numbers = range(len(shapes))
+    numbers = range(len(noted))
     with warnings.catch_warnings(), quiet("torch.onnx", logging.ERROR):
         warnings.simplefilter("ignore")
         return torch.onnx.export(

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+DTYPES = {"tensor(float)": np.float32, "tensor(int64)": np.int64}  # of what a cache holds, by the graph's names
+
 
 class Reader:
     """Reads one text with the network, for the logits (V,) of what comes next.
@@ -40,9 +42,11 @@ class Reader:
         if 0 < self.length < size:
             return self._run(ids[-1:])
         new = ids[-size:] if self.length == 0 else ids[-max(1, size // 2) :]
-        # an empty past: what is None in a shape is the batch, of one text, or the past, of no tokens
-        shapes = [[n if isinstance(n, int) else None for n in x.shape] for x in self.session.get_inputs()[1:]]
-        self.read = [np.zeros([1, *(n or 0 for n in shape[1:])], dtype=np.float32) for shape in shapes]
+        # an empty past: what has a name in a shape is the batch, of one text, or the past, of no tokens
+        self.read = [
+            np.zeros([1, *(n if isinstance(n, int) else 0 for n in x.shape[1:])], dtype=DTYPES[x.type])
+            for x in self.session.get_inputs()[1:]
+        ]
         self.length = 0
         return self._run(new)
 

@@ -13,6 +13,7 @@ from lightning_gpt.ladder.cache import Cache
 from lightning_gpt.ladder.kernels import unit_rms
 
 SHARPNESS = 20.0  # score of equal directions above that of orthogonal ones
+FEW = 256  # tokens V up to which a product adds up weights faster than one after another, in bf16 or on a GPU
 
 
 class Pointer(nn.Module):
@@ -50,8 +51,7 @@ class Pointer(nn.Module):
         later = torch.ones(T, seen, dtype=torch.bool, device=x.device).triu(start)
         offset = query.new_full((T, seen), -SHARPNESS).masked_fill(later, float("-inf"))
         weights = torch.baddbmm(offset, SHARPNESS * query, key[:, :-1].mT).exp()  # (B, T, start + T - 1)
-        followed = F.one_hot(token[:, 1:, 0], V).to(weights.dtype)  # (B, start + T - 1, V): by which token
-        copied = (weights @ followed).float()
+        copied = votes(weights, token[:, 1:, 0], V)
         sentinel = self.sentinel(x).float().exp()  # (B, T, 1)
         likely = (copied + sentinel * logits.float().softmax(dim=-1)) / (copied.sum(dim=-1, keepdim=True) + sentinel)
         return likely.clamp(min=torch.finfo(likely.dtype).tiny).log()
@@ -61,3 +61,12 @@ class Pointer(nn.Module):
         """x (B, T, C) to vectors of length 1, (B, T, size)."""
         y: Tensor = layer(x)
         return unit_rms(y) * y.shape[-1] ** -0.5
+
+
+def votes(weights: Tensor, token: Tensor, V: int) -> Tensor:
+    """Adds up the weights (B, T, S) that go to each token, of tokens (B, S): to (B, T, V), in fp32."""
+    T, few = weights.shape[1], V <= FEW  # of many, one-hot rows would take more memory than all else
+    if few and T > 1 and (weights.dtype != torch.float32 or weights.device.type != "cpu"):
+        return (weights @ F.one_hot(token, V).to(weights.dtype)).float()
+    none = weights.new_zeros(*weights.shape[:2], V, dtype=torch.float32)
+    return none.scatter_add(-1, token.unsqueeze(1).expand_as(weights), weights.float())

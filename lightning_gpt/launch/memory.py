@@ -59,4 +59,6 @@ def activations(sizes: Mapping[str, Any], batch_size: int) -> int:
     """Computes bytes that a training step of B blocks saves for its backward pass, in bf16 where that is possible."""
     ids, logits = 2 * 8, 4 * sizes["vocab_size"]
     blocks = 12 * 2 * sizes["n_embd"] * sizes["n_layer"] if "n_layer" in sizes else 0
-    return batch_size * sizes["block_size"] * (ids + logits + blocks)
+    # each position's weights of all others, and what they are worth to each token
+    pointer = 2 * (sizes["block_size"] + sizes["vocab_size"]) if sizes.get("pointer") else 0
+    return batch_size * sizes["block_size"] * (ids + logits + blocks + pointer)

@@ -8,6 +8,7 @@ from lightning_gpt.tokens import Characters
 
 CHARACTERS = Characters("\n\r\t abcdefgh!éß\u0301😀")
 BLOCK = 8
+POINTED = {"window": 3, "pointer": 6}  # options of rung 9 that change what its cache holds, or how it is read
 BY_NAME = {network.__name__: network for network in NETWORKS}
 
 

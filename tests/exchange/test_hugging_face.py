@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from networks import BY_NAME, CHARACTERS, EXTRA, IDS, trained_gpt
+from networks import BY_NAME, CHARACTERS, EXTRA, IDS, POINTED, trained_gpt
 
 from lightning_gpt import UserError
 from lightning_gpt.exchange import export, read
@@ -12,6 +12,7 @@ transformers = pytest.importorskip("transformers", reason=EXTRA)
 
 TEXT = "ab\r\n\té😀h\u0301 b\r!"
 RUNGS = [(name, {}) for name in BY_NAME if name != "GPT"] + [("GPT", {"bias": False}), ("GPT", {"bias": True})]
+RUNGS += [("ModernGPT", POINTED), ("Ensemble", POINTED)]
 of_every_rung = pytest.mark.parametrize(("network", "sizes"), RUNGS, ids=lambda x: x if isinstance(x, str) else "")
 
 
@@ -53,8 +54,9 @@ def test_sampled_text_is_the_same_with_and_without_a_cache(network, tmp_path):
     assert with_cache == without and len(with_cache) == 6
 
 
-def test_a_cache_is_read_with_and_several_tokens_can_follow_it(tmp_path):
-    gpt = trained_gpt("ModernGPT")
+@pytest.mark.parametrize("sizes", [{}, POINTED], ids=["", "pointed"])
+def test_a_cache_is_read_with_and_several_tokens_can_follow_it(sizes, tmp_path):
+    gpt = trained_gpt("ModernGPT", **sizes)
     model, _ = exported(gpt, tmp_path)
     first = model(IDS[:, :3], use_cache=True)
     cache = getattr(first, "cache", None) or first.past_key_values

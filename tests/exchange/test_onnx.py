@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from networks import BLOCK, BY_NAME, CHARACTERS, EXTRA, IDS, trained_gpt
+from networks import BLOCK, BY_NAME, CHARACTERS, EXTRA, IDS, POINTED, trained_gpt
 
 from lightning_gpt.exchange import export, onnx_runner
 from lightning_gpt.model import Sampling, next_token
@@ -30,9 +30,9 @@ def texts(gpt, folder, prompt="ab", number=500, **options):
     return gpt.tokenizer.decode(written), gpt.generate(prompt, number, **options)
 
 
-def check(network, folder):
+def check(network, folder, **sizes):
     """All that is promised of a rung."""
-    gpt = trained_gpt(network)
+    gpt = trained_gpt(network, **sizes)
     export(gpt, "onnx", folder)
     with torch.no_grad():
         np.testing.assert_allclose(read_on(folder, IDS[0].tolist()), gpt.network(IDS[:1])[0], atol=CLOSE)
@@ -44,18 +44,30 @@ def check(network, folder):
     assert whole == own
 
 
-def test_rung_9_with_its_cache(tmp_path):
-    check("ModernGPT", tmp_path / "out")
+@pytest.mark.parametrize("sizes", [{}, POINTED], ids=["", "pointed"])
+def test_rung_9_with_its_cache(sizes, tmp_path):
+    check("ModernGPT", tmp_path / "out", **sizes)
 
 
-def test_a_graph_takes_several_texts_and_several_tokens_after_a_past(tmp_path):
+def test_a_cache_holds_the_ids_that_a_pointer_copies_as_ids(tmp_path):
+    export(trained_gpt("ModernGPT", n_layer=1, **POINTED), "onnx", tmp_path / "out")
+    reader = onnx_runner.Reader(tmp_path / "out" / "model.onnx")
+    reader.logits(IDS[0, :3].tolist())
+    assert reader.read[-1].dtype == np.int64 and reader.read[-1][0, :, 0].tolist() == IDS[0, :3].tolist()
+    assert {x.dtype for x in reader.read[:-1]} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("network", ["GPT", "ModernGPT"])
+def test_a_graph_takes_several_texts_and_several_tokens_after_a_past(network, tmp_path):
     import onnxruntime
 
-    gpt = trained_gpt("GPT", n_layer=1)
+    gpt = trained_gpt(network, n_layer=1, **(POINTED if network == "ModernGPT" else {}))
     export(gpt, "onnx", tmp_path / "out")
     session = onnxruntime.InferenceSession(tmp_path / "out" / "model.onnx")
-    heads, size = gpt.network.config.n_head, gpt.network.config.n_embd // gpt.network.config.n_head
-    past = {f"past.{i}": np.zeros((3, heads, 0, size), np.float32) for i in range(2)}
+    past = {
+        x.name: np.zeros((3, *(n if isinstance(n, int) else 0 for n in x.shape[1:])), onnx_runner.DTYPES[x.type])
+        for x in session.get_inputs()[1:]
+    }
     first, *present = session.run(None, {"ids": IDS[:, :3].numpy(), **past})
     past = {f"past.{i}": x for i, x in enumerate(present)}
     rest, *_ = session.run(None, {"ids": IDS[:, 3:].numpy(), **past})
@@ -78,9 +90,13 @@ def test_a_graph_takes_several_texts_and_several_tokens_after_a_past(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("network", [name for name in BY_NAME if name != "ModernGPT"])
-def test_every_rung(network, tmp_path):
-    check(network, tmp_path / "out")
+@pytest.mark.parametrize(
+    ("network", "sizes"),
+    [*((name, {}) for name in BY_NAME if name != "ModernGPT"), ("Ensemble", POINTED)],
+    ids=lambda x: x if isinstance(x, str) else "pointed" if x else "",
+)
+def test_every_rung(network, sizes, tmp_path):
+    check(network, tmp_path / "out", **sizes)
 
 
 @pytest.mark.parametrize("seed", [0, 1337, 2**32 + 5, 2**63 - 1])

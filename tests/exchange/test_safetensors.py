@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 import torch
-from networks import BY_NAME, EXTRA, IDS, trained_gpt
+from networks import BY_NAME, EXTRA, IDS, POINTED, trained_gpt
 
 from lightning_gpt import UserError
 from lightning_gpt.exchange import export, read
@@ -13,9 +13,13 @@ from lightning_gpt.model import CorpusRecord, Origin, TrainedGPT
 safetensors = pytest.importorskip("safetensors.torch", reason=EXTRA)
 
 
-@pytest.mark.parametrize("network", BY_NAME)
-def test_a_rung_comes_back_as_it_went(network, tmp_path):
-    gpt = trained_gpt(network)
+@pytest.mark.parametrize(
+    ("network", "sizes"),
+    [*((name, {}) for name in BY_NAME), ("ModernGPT", POINTED), ("Ensemble", POINTED)],
+    ids=lambda x: x if isinstance(x, str) else "pointed" if x else "",
+)
+def test_a_rung_comes_back_as_it_went(network, sizes, tmp_path):
+    gpt = trained_gpt(network, **sizes)
     corpus = CorpusRecord("text.txt", "text.txt", "0" * 64, 100, 110, 100, 0.9)
     record = dataclasses.replace(gpt.record, corpus=corpus, provenance=(Origin("trained", "text.txt", "0" * 64, 7),))
     gpt = TrainedGPT(gpt.network, gpt.tokenizer, record)

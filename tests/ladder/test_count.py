@@ -12,7 +12,15 @@ HUGE = {"vocab_size": 65, "block_size": 8, "n_head": 2, "n_embd": 10**12, "n_lay
 
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.__name__)
 @pytest.mark.parametrize(
-    "options", [{}, {"rotary": False, "tie_weights": True, "conv_width": 0, "block_size": 1}], ids=str
+    "options",
+    [
+        {},
+        {"rotary": False, "tie_weights": True, "conv_width": 0, "block_size": 1},
+        {"window": 3, "pointer": 5},
+        {"pointer": 9, "n_embd": 4, "n_head": 2},
+        {"pointer": 64, "window": 1, "n_head": 1},
+    ],
+    ids=str,
 )
 def test_as_many_as_the_network_has(network, options):
     names = network.size_names()

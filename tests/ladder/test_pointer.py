@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional as F
 
 from lightning_gpt.ladder import ModernGPT
-from lightning_gpt.ladder.pointer import SHARPNESS, Pointer
+from lightning_gpt.ladder import pointer as code
+from lightning_gpt.ladder.pointer import SHARPNESS, Pointer, votes
 
 V, C, SIZE = 7, 12, 5
 
@@ -36,6 +37,21 @@ def test_each_earlier_position_votes_for_what_followed_it(pointer):
             votes[ids[0, i + 1]] += weight
             total += weight
         torch.testing.assert_close(found[t], votes / total, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("few", [V, V - 1])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(("T", "S"), [(5, 9), (1, 9), (1, 0), (3, 0)])
+def test_votes_are_sums_of_weights(few, dtype, T, S, monkeypatch):
+    monkeypatch.setattr(code, "FEW", few)
+    weights, token = torch.rand(2, T, S).to(dtype).requires_grad_(), torch.randint(V, (2, S))
+    expected = weights.float() @ F.one_hot(token, V).float()
+    found = votes(weights, token, V)
+    close = {} if dtype == torch.float32 else {"atol": 0.02, "rtol": 0.02}
+    torch.testing.assert_close(found, expected, **close)
+    direction = torch.randn_like(expected)
+    ours, theirs = (torch.autograd.grad(y, weights, direction)[0] for y in (found, expected))
+    torch.testing.assert_close(ours, theirs, **close)
 
 
 def test_at_the_first_position_there_is_nothing_to_copy(pointer):

@@ -5,24 +5,39 @@ import torch
 from conftest import TINY
 
 from lightning_gpt import machine
-from lightning_gpt.ladder import NETWORKS
+from lightning_gpt.ladder import NETWORKS, Ensemble, ModernGPT
 from lightning_gpt.launch.memory import activations, weights_and_state
 from lightning_gpt.training import AdamW, Muon
 
 FIT = ["fit", "--data.corpus=text.txt", *TINY, "--trainer.max_steps=1"]
 
 
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda network: network.__name__)
-def test_a_step_takes_at_least_what_is_estimated(network):
+POINTED = {"window": 64, "pointer": 32}
+
+
+@pytest.mark.parametrize(
+    ("network", "V", "T", "sizes"),
+    [
+        *((network, 65, 32, {}) for network in NETWORKS),
+        (ModernGPT, 65, 32, POINTED),
+        (ModernGPT, 65, 1024, {**POINTED, "n_layer": 1, "n_embd": 16}),
+        (ModernGPT, 2000, 256, {**POINTED, "n_layer": 1, "n_embd": 16}),
+        (Ensemble, 65, 256, {**POINTED, "n_layer": 1}),
+    ],
+    ids=lambda x: (
+        x.__name__ if isinstance(x, type) else "pointed" if x == POINTED else "" if isinstance(x, dict) else x
+    ),
+)
+def test_a_step_takes_at_least_what_is_estimated(network, V, T, sizes):
     """A bound that is too high would refuse what could be trained; one that is far too low would be of no use."""
-    net = network(65, 32)
+    net = network(V, T, **sizes)
     seen = {}  # storages that the backward pass will need; weights are no activations
 
     def save(tensor):
         seen[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    ids = torch.randint(65, (12, 32))
+    ids = torch.randint(V, (12, T))
     with torch.autograd.graph.saved_tensors_hooks(save, lambda tensor: tensor):
         loss = torch.nn.functional.cross_entropy(net(ids).flatten(0, 1), ids.flatten())
     weights = {p.untyped_storage().data_ptr() for p in net.parameters()}

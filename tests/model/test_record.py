@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightning_gpt import UserError
-from lightning_gpt.ladder import Bigram
+from lightning_gpt.ladder import Bigram, ModernGPT
 from lightning_gpt.model import CorpusRecord, Origin, Record, TrainedGPT
 from lightning_gpt.model.record import KEY
 from lightning_gpt.tokens import Characters
@@ -102,6 +102,14 @@ def test_a_record_from_before_texts_had_encodings_is_read():
     for name in ("split", "encoding", "endings"):
         del entries["corpus"][name]
     assert read(entries) == RECORD
+
+
+def test_an_option_that_is_younger_than_the_checkpoint_is_off():
+    sizes = ModernGPT(3, 8, n_layer=1, n_head=1, n_embd=8).sizes
+    entries = replace(RECORD, network="ModernGPT", sizes=sizes).as_dict()
+    older = {name: size for name, size in sizes.items() if name not in ("window", "pointer")}
+    found = read({**entries, "sizes": older})
+    assert found.sizes == sizes and found.sizes["window"] is None and found.sizes["pointer"] == 0
 
 
 @pytest.mark.parametrize("version", [0, 3, -1, True, 2.0, "2", None, [2], torch.tensor([1, 2])])

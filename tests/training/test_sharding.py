@@ -21,6 +21,7 @@ RECIPE = [
     "--model.network.n_embd=18", "--model.network.zero_init=false", "--trainer.gradient_clip_val=0.5",
     "--trainer.log_every_n_steps=1", "--trainer.val_check_interval=20",
 ]  # fmt: skip
+POINTED = ["--model.network.window=5", "--model.network.pointer=7"]  # its sentinel's bias is on one rank alone
 
 
 def test_lightnings_own_strategy_is_refused(shell):
@@ -87,12 +88,14 @@ def must_agree(one, other):
     curves, others = read_events(one.folder), read_events(other.folder)
     for tag in ("loss/val", "optim/grad_norm"):
         assert len(curves[tag]) > 1
-        torch.testing.assert_close(others[tag], curves[tag], atol=1e-5, rtol=0)
+        # a pointer's scores are 20 times as steep as their states: gradients of 4 differ by 1.1e-5
+        torch.testing.assert_close(others[tag], curves[tag], atol=1e-5, rtol=1e-5)
 
 
 def test_one_rank_alone_is_the_same_to_the_last_bit(shell):
     """All that is split, gathered, saved and restored, without another process."""
     options = [
+        *POINTED,
         "--model.optimizer=Muon",
         NORMALISED,
         "--film=true",
@@ -112,8 +115,8 @@ def test_one_rank_alone_is_the_same_to_the_last_bit(shell):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "optimizer",
-    [["Muon"], ["Muon", NORMALISED, "--model.optimizer.cautious=true"], ["AdamW"]],
-    ids=["Muon", "NorMuon", "AdamW"],
+    [["Muon"], ["Muon", NORMALISED, "--model.optimizer.cautious=true"], ["AdamW"], ["Muon", *POINTED]],
+    ids=["Muon", "NorMuon", "AdamW", "pointed"],
 )
 def test_two_and_four_processes_are_one(shell, optimizer):
     options = ["--trainer.max_steps=100", "--model.optimizer", *optimizer]
