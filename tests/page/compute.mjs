@@ -11,7 +11,7 @@ import { unpack } from "../../lightning_gpt/page/assets/weights.js";
 const ANSWERS = {
   /** Logits (T, V) of a text, read in one pass. */
   logits: ({ network, ids }) => [...network.read(ids, newCache(network.blockSize))],
-  /** Attention of each layer, and the logits of each stage. */
+  /** Attention of each layer, the logits of each stage, and what a pointer copies. */
   trace({ network, ids }) {
     const trace = { attention: [], stages: [] };
     network.read(ids, newCache(network.blockSize), trace);
@@ -22,6 +22,7 @@ const ANSWERS = {
         name,
         logits: [...logits],
       })),
+      copied: [...(trace.copied?.shares ?? [])],
     };
   },
   /** Ids that are written after a text. */

@@ -18,7 +18,7 @@ V, T = len(CHARACTERS), 12
 SMALL = {"n_layer": 2, "n_head": 2, "n_embd": 12}
 OPTIONS = {
     "rotary": False, "qk_norm": False, "squared_relu": False, "embedding_norm": False, "tie_weights": True,
-    "conv_width": 0, "softcap": None, "bias": True,
+    "conv_width": 0, "softcap": None, "bias": True, "window": 5, "pointer": 6,
 }  # fmt: skip
 
 
@@ -39,7 +39,9 @@ CASES = {
     **{f"ModernGPT, {name} {value}": trained(ModernGPT, **{name: value}) for name, value in OPTIONS.items()},
     "ModernGPT, all options turned": trained(ModernGPT, **OPTIONS),
     "ModernGPT, one head": trained(ModernGPT, n_head=1),
+    "ModernGPT, window and pointer": trained(ModernGPT, window=5, pointer=6),
     "Ensemble of two, positions learned": trained(Ensemble, n_member=2, rotary=False),
+    "Ensemble of two, window and pointer": trained(Ensemble, n_member=2, window=5, pointer=6),
 }
 LENGTHS = (1, 2, 5, T)
 PROMPT = torch.arange(5) * 5 % V
@@ -109,7 +111,11 @@ def test_attention_is_that_of_the_maps(answers, name):
     found = answers[name][-1]["attention"]
     assert len(found) == len(expected)
     for layer, maps in zip(found, expected, strict=True):
-        torch.testing.assert_close(torch.tensor(layer).view_as(maps), maps, atol=1e-5, rtol=1e-4)
+        seen = torch.tensor(layer).view(len(maps), T, -1)  # (H, T, W): of the last W positions, or of all so far
+        for t in range(T):
+            first = max(0, t + 1 - seen.shape[-1])
+            assert not maps[:, t, :first].any()
+            torch.testing.assert_close(seen[:, t, : t + 1 - first], maps[:, t, first : t + 1], atol=1e-5, rtol=1e-4)
 
 
 def test_a_stage_is_what_the_network_would_say_without_the_blocks_above(answers):
@@ -121,6 +127,23 @@ def test_a_stage_is_what_the_network_would_say_without_the_blocks_above(answers)
     with torch.no_grad():
         expected = shallow(torch.arange(T)[None])[0]
     torch.testing.assert_close(torch.tensor(stages[1]["logits"]).view(T, V), expected, atol=1e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["ModernGPT, pointer 6", "ModernGPT, window and pointer"])
+def test_the_last_stage_mixes_in_what_a_pointer_copies(answers, name):
+    inside, gpt = answers[name][-1], CASES[name]
+    assert [stage["name"] for stage in inside["stages"]] == ["the embedding", "block 1", "block 2", "the pointer"]
+    own, mixed = (torch.tensor(stage["logits"]).view(T, V) for stage in inside["stages"][-2:])
+    without = ModernGPT(**{**gpt.network.sizes, "pointer": 0}).eval()
+    without.load_state_dict({name: w for name, w in gpt.network.state_dict().items() if "pointer" not in name})
+    with torch.no_grad():
+        torch.testing.assert_close(own, without(torch.arange(T)[None])[0], atol=1e-4, rtol=1e-5)
+        torch.testing.assert_close(mixed, gpt.network(torch.arange(T)[None])[0], atol=1e-4, rtol=1e-5)
+    copied = torch.tensor(inside["copied"]).view(T, T)  # of each position's token, here the position's number
+    assert not copied[:, 0].any() and not copied.triu(1).any()  # the first followed none
+    expected = (1 - copied.sum(dim=-1, keepdim=True)) * own.softmax(dim=-1)
+    expected[:, :T] += copied
+    torch.testing.assert_close(mixed.exp(), expected, atol=1e-5, rtol=1e-4)
 
 
 def test_weights_of_16_bits_are_those_that_pytorch_rounds_to(compute):

@@ -1,7 +1,8 @@
 /**
  * Causal self-attention of H heads with a cache of keys and values: rungs 3 to 9. Knows no network.
  *
- * Legend: n new positions, T positions so far, C channels, H heads, D = C / H head size.
+ * Legend: n new positions, T positions so far, W of them that a position looks at at most, C channels, H heads,
+ * D = C / H head size.
  */
 
 import { linear, multiply, rmsNorm, softmax } from "./tensor.js";
@@ -36,6 +37,7 @@ export function newCache(capacity) {
  * @property {number} heads
  * @property {boolean} rotary
  * @property {boolean} qkNorm
+ * @property {number | null} window positions that a position looks at, itself included; null: all before it
  */
 
 /**
@@ -46,7 +48,8 @@ export function newCache(capacity) {
  * @param {Float32Array} x (n, C)
  * @param {number} n
  * @param {Cache} cache
- * @param {(maps: Float32Array, n: number, T: number) => void} [look] is shown all weights, (H, n, T)
+ * @param {(maps: Float32Array, W: number) => void} [look] is shown all weights (H, n, W), of the last W positions, or of
+ *   all so far where these are fewer
  * @returns {Float32Array} (n, C)
  */
 export function attend(layer, x, n, cache, look) {
@@ -55,6 +58,7 @@ export function attend(layer, x, n, cache, look) {
   const C = qkv.outputs / 3;
   const D = C / H;
   const T = start + n;
+  const W = Math.min(T, layer.window ?? T);
   let kept = cache.kept.get(layer);
   if (!kept) {
     kept = [new Float32Array(capacity * C), new Float32Array(capacity * C)];
@@ -76,23 +80,25 @@ export function attend(layer, x, n, cache, look) {
     }
   }
   const scale = D ** -0.5;
-  const maps = look ? new Float32Array(H * n * T) : null;
-  const weights = new Float32Array(T);
+  const maps = look ? new Float32Array(H * n * W) : null;
+  const weights = new Float32Array(W);
   const y = new Float32Array(n * C);
   for (let row = 0; row < n; row++) {
-    const seen = start + row + 1; // the future is not looked at, else each position reads its own answer
+    const end = start + row + 1; // the future is not looked at, else each position reads its own answer
+    const first = Math.max(0, end - W);
+    const seen = end - first;
     for (let h = 0; h < H; h++) {
       const at = h * D * capacity;
-      const k = { data: keys, at, stride: D, rows: seen, columns: D };
+      const k = { data: keys, at: at + first * D, stride: D, rows: seen, columns: D };
       multiply(k, all, row * 3 * C + h * D, weights, 0);
       for (let t = 0; t < seen; t++) weights[t] *= scale;
       softmax(weights, 0, seen);
-      if (maps) maps.set(weights.subarray(0, seen), (h * n + row) * T);
-      const v = { data: values, at, stride: capacity, rows: D, columns: seen };
+      if (maps) maps.set(weights.subarray(0, seen), (h * n + row) * W);
+      const v = { data: values, at: at + first, stride: capacity, rows: D, columns: seen };
       multiply(v, weights, 0, y, row * C + h * D);
     }
   }
-  if (look && maps) look(maps, n, T);
+  if (look && maps) look(maps, W);
   return projection ? linear(projection, y, n) : y;
 }
 

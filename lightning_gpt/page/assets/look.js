@@ -126,7 +126,8 @@ export class Looker {
   attention(seen) {
     const { D } = this.sizes;
     const { attention } = seen.inside;
-    const T = seen.tokens.length;
+    const T = attention[0][0].length;
+    const tokens = seen.tokens.slice(-T); // which it can look at
     const names = headNames(attention);
     const { unit } = this.client.tokenizer;
     if (this.head >= names.length) this.head = -1;
@@ -143,13 +144,14 @@ export class Looker {
       this.panels.children[1].querySelector("select")?.focus();
     });
     const room = this.panels.clientWidth ? Math.min(this.panels.clientWidth, 760) - 34 : 300;
-    const words = element("ul", "", ...headWords(attention, seen.tokens).map((said) => element("li", "", said)));
+    const words = element("ul", "", ...headWords(attention, tokens).map((said) => element("li", "", said)));
+    const among = T < seen.tokens.length ? `last ${T} ${unit}s` : `${T} ${unit}s so far`;
     const transposed = sup(mi("K"), mi("⊤"));
     return panel(
       "What it looks at",
       names.length === 1
-        ? `The head shares its attention among the ${T} ${unit}s so far: the stronger the colour, the more.`
-        : `Each of the ${names.length} heads shares its attention among the ${T} ${unit}s so far: a row each, named ` +
+        ? `The head shares its attention among the ${among}: the stronger the colour, the more.`
+        : `Each of the ${names.length} heads shares its attention among the ${among}: a row each, named ` +
             `${attention.length > 1 ? "block · head" : "head"}, the stronger the colour, the more.`,
       formulas(
         row(mi("softmax"), mo("("), fraction(row(mi("q"), transposed), math("msqrt", mn(D))), mo(")"), mi("V")),
@@ -157,7 +159,7 @@ export class Looker {
         row(mi("K"), mo(","), mi("V"), mo("∈"), reals(T, D)),
       ),
       element("label", "inline", "Arcs show ", select),
-      drawHeads(attention, seen.tokens, this.head, room, (head) => {
+      drawHeads(attention, tokens, this.head, room, (head) => {
         this.head = head === this.head ? -1 : head;
         redraw();
       }),
@@ -205,7 +207,8 @@ export class Looker {
       bigram ? "What it guesses" : "What each part adds",
       bigram
         ? "There is nothing in between: the row is the answer."
-        : `What would be guessed if the network ended here, from its ${C} numbers after each part: the “logit lens”.`,
+        : `What would be guessed if the network ended here, from its ${C} numbers after each part: the “logit lens”.` +
+            (sizes.pointer ? " The pointer mixes in what it copies." : ""),
       bigram
         ? formulas(row(mi("softmax"), mo("("), sub(mi("E"), mi("a")), mo(")")), row(mi("E"), mo("∈"), reals(V, V)))
         : formulas(

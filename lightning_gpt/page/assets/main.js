@@ -18,7 +18,7 @@ function sayWhich() {
   const { unit } = client.tokenizer;
   const kinds = client.tokenizer.texts.length;
   find("lead", HTMLParagraphElement).textContent = [
-    `${network}: ${parameters.toLocaleString("en")} weights that know ${kinds} ${unit}s and see up to ${sizes.block_size}`,
+    `${network}: ${parameters.toLocaleString("en")} weights that know ${kinds} ${unit}s and see up to ${Number(sizes.block_size).toLocaleString("en")}`,
     ...(idea ? [`; ${idea}`] : []),
     ...(step === null ? [] : [`, after ${step.toLocaleString("en")} steps of training`]),
     ...(loss === null ? [] : [`: ${loss.toFixed(3)} nats per held-out ${unit}`]),

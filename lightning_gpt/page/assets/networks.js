@@ -6,9 +6,11 @@
  */
 
 import { attend, newCache } from "./attention.js";
+import { point } from "./pointer.js";
 import { add, gelu, layerNorm, linear, logSumExp, relu, rmsNorm, squaredRelu, tanhGelu } from "./tensor.js";
 
 /** @import { Attention, Cache } from "./attention.js" */
+/** @import { Pointer } from "./pointer.js" */
 /** @import { Linear, Norm } from "./tensor.js" */
 
 /**
@@ -20,12 +22,14 @@ import { add, gelu, layerNorm, linear, logSumExp, relu, rmsNorm, squaredRelu, ta
 /** @typedef {Map<string, { shape: number[], data: Float32Array }>} Weights */
 
 /**
- * What is seen of a network while it reads n positions: the attention of each layer (H, n, T), and the logits that each
- * stage by itself would lead to (n, V), from the input on.
+ * What is seen of a network while it reads n positions: the attention of each layer (H, n, W), the logits that each
+ * stage by itself would lead to (n, V), from the input on, and the share of the guess that a pointer copies from each
+ * token so far (n, T).
  *
  * @typedef {object} Trace
- * @property {{ heads: number, maps: Float32Array, T: number }[]} attention
+ * @property {{ heads: number, maps: Float32Array, W: number }[]} attention W positions are looked at at most
  * @property {{ name: string, logits: Float32Array }[]} stages
+ * @property {{ shares: Float32Array, T: number }} [copied] of a network with a pointer
  */
 
 /**
@@ -136,8 +140,20 @@ function embedWithPositions(tokens, positions, C, ids, cache) {
  */
 function looking(trace, layer) {
   if (!trace) return undefined;
-  return (/** @type {Float32Array} */ maps, /** @type {number} */ _, /** @type {number} */ T) => {
-    trace.attention.push({ heads: layer.heads, maps, T });
+  return (/** @type {Float32Array} */ maps, /** @type {number} */ W) => {
+    trace.attention.push({ heads: layer.heads, maps, W });
+  };
+}
+
+/**
+ * Notes what a pointer copies in the trace, if there is one.
+ *
+ * @param {Trace | undefined} trace
+ */
+function copying(trace) {
+  if (!trace) return undefined;
+  return (/** @type {Float32Array} */ shares, /** @type {number} */ T) => {
+    trace.copied = { shares, T };
   };
 }
 
@@ -151,7 +167,7 @@ function looking(trace, layer) {
  */
 function separateHeads(layers, heads, projection) {
   const names = ["query", "key", "value"].flatMap((part) => heads.map((head) => `${head}.${part}`));
-  return { qkv: layers.stacked(names), projection, heads: heads.length, rotary: false, qkNorm: false };
+  return { qkv: layers.stacked(names), projection, heads: heads.length, rotary: false, qkNorm: false, window: null };
 }
 
 /** @param {number} n @param {string} prefix */
@@ -369,15 +385,21 @@ function lectureNetwork(C, layers, stages, norm = null) {
  * @param {number} n
  * @param {Cache} cache
  * @param {Trace} [trace]
+ * @param {((x: Float32Array, logits: Float32Array) => Float32Array) | null} [mix] what a pointer makes of the last x
  */
-function throughStages(x, stages, logitsOf, n, cache, trace) {
+function throughStages(x, stages, logitsOf, n, cache, trace, mix) {
   trace?.stages.push({ name: "the embedding", logits: logitsOf(x) });
   for (const stage of stages) {
     x = stage.run(x, cache, trace);
     trace?.stages.push({ name: stage.name, logits: logitsOf(x) });
   }
+  let logits = trace ? trace.stages[trace.stages.length - 1].logits : logitsOf(x);
+  if (mix) {
+    logits = mix(x, logits);
+    trace?.stages.push({ name: "the pointer", logits });
+  }
   cache.length += n;
-  return trace ? trace.stages[trace.stages.length - 1].logits : logitsOf(x);
+  return logits;
 }
 
 /**
@@ -407,6 +429,10 @@ function ModernGPT(sizes, layers) {
     ? { weight: embedding, bias: null, outputs: shape[0], inputs: shape[1] }
     : layers.linear("lm_head");
   const softcap = Number(sizes.softcap ?? 0);
+  /** @type {Pointer | null} */
+  const pointer = sizes.pointer
+    ? { queryKey: layers.stacked(["pointer.query", "pointer.key"]), sentinel: layers.linear("pointer.sentinel") }
+    : null;
   const stages = numbered(Number(sizes.n_layer), "blocks").map((name, i) => {
     const block = layers.in(name);
     return blockStage(
@@ -417,6 +443,7 @@ function ModernGPT(sizes, layers) {
         heads: Number(sizes.n_head),
         rotary: Boolean(sizes.rotary),
         qkNorm: Boolean(sizes.qk_norm),
+        window: sizes.window ? Number(sizes.window) : null,
       },
       {
         fc: block.linear("mlp.fc"),
@@ -440,7 +467,11 @@ function ModernGPT(sizes, layers) {
       let x = positions ? embedWithPositions(embedding, positions, C, ids, cache) : embed(embedding, C, ids);
       if (sizes.embedding_norm) for (let row = 0; row < n; row++) rmsNorm(x, row * C, C);
       if (convolution) x = convolve(convolution, C, x, cache);
-      return throughStages(x, stages, logitsOf, n, cache, trace);
+      const mix =
+        pointer &&
+        ((/** @type {Float32Array} */ x, /** @type {Float32Array} */ logits) =>
+          point(pointer, layerNorm(norm, x, n), logits, ids, cache, copying(trace)));
+      return throughStages(x, stages, logitsOf, n, cache, trace, mix);
     },
   };
 }

@@ -5,6 +5,7 @@
  * write ends the writing before it in the same channel.
  */
 
+import { newCache } from "./attention.js";
 import { Reader } from "./decoding.js";
 import { buildNetwork } from "./networks.js";
 import { descending, filterSteps, nextToken, uniformNumbers } from "./sampling.js";
@@ -12,6 +13,7 @@ import { dot, logSumExp, softmax } from "./tensor.js";
 import { Tokenizer } from "./tokenizer.js";
 import { unpack } from "./weights.js";
 
+/** @import { Cache } from "./attention.js" */
 /** @import { Network, Trace } from "./networks.js" */
 /** @import { Sampling } from "./sampling.js" */
 /** @import { TokenizerData } from "./tokenizer.js" */
@@ -48,8 +50,9 @@ import { unpack } from "./weights.js";
  *
  * @typedef {object} Inside
  * @property {{ id: number, cosine: number }[]} neighbours tokens whose embeddings point the same way
- * @property {Float32Array[][]} attention of each layer and head: a weight for each token of the window
+ * @property {Float32Array[][]} attention of each layer and head: a weight for each of the last tokens, all it looks at
  * @property {{ name: string, guesses: Guesses }[]} stages
+ * @property {Float32Array} copied the share of the guess that a pointer copies from each token; empty: there is none
  * @property {{ name: string, shares: Float32Array }[]} steps of sampling
  * @property {Float32Array} logits (V,)
  */
@@ -58,6 +61,7 @@ import { unpack } from "./weights.js";
 
 const GUESSES = 6;
 const NEIGHBOURS = 8;
+const STRETCH = 128; // tokens of a window that are read at once, for what is inside
 const SLICE = 12; // ms of work, after which other questions get their turn
 
 /** @type {Network[]} */
@@ -68,7 +72,11 @@ let packed = [];
 let tokenizer;
 /** the question to write that is being answered, of each channel */
 const writing = new Map();
-/** @type {{ network: number, ids: number[], trace: Trace } | null} */
+/** @typedef {{ first: number, n: number, trace: Trace }} Stretch positions from the first on, and what is inside */
+/**
+ * the window that was looked at last, as far as it has been read
+ * @type {{ network: number, ids: number[], cache: Cache, stretches: Stretch[] } | null}
+ */
 let looked = null;
 
 /** @param {number} i */
@@ -197,37 +205,51 @@ function map({ embedding, vocabSize: V }, axes) {
 }
 
 /**
- * Looks inside at a position of a window, which is read whole, once for all of its positions.
+ * Reads a window as far as a position, from where it was left the last time: finds the stretch the position is in.
+ *
+ * @param {Text} text a window
+ * @param {number} at
+ */
+function stretchOf({ network, ids }, at) {
+  if (!looked || looked.network !== network || ids.some((id, i) => id !== (looked?.ids[i] ?? id))) {
+    looked = { network, ids: [], cache: newCache(networkOf(network).blockSize), stretches: [] };
+  }
+  const { cache, stretches } = looked;
+  while (cache.length <= at) {
+    const first = cache.length;
+    const unread = ids.slice(first, first + STRETCH);
+    /** @type {Trace} */
+    const trace = { attention: [], stages: [] };
+    networkOf(network).read(unread, cache, trace);
+    looked.ids.push(...unread);
+    stretches.push({ first, n: unread.length, trace });
+  }
+  return /** @type {Stretch} */ (stretches.find(({ first, n }) => at < first + n));
+}
+
+/**
+ * Looks inside at a position of a window.
  *
  * @param {Text} text a window
  * @param {number} at
  * @param {Sampling} sampling
  * @returns {Inside}
  */
-function look({ network, ids }, at, sampling) {
-  const net = networkOf(network);
-  const V = net.vocabSize;
-  if (
-    !looked ||
-    looked.network !== network ||
-    looked.ids.length <= at ||
-    !ids.every((id, i) => looked?.ids[i] === id)
-  ) {
-    /** @type {Trace} */
-    const trace = { attention: [], stages: [] };
-    new Reader(net, ids).read(trace);
-    looked = { network, ids, trace };
-  }
-  const { trace, ids: window } = looked;
-  const n = window.length;
-  const row = (/** @type {Float32Array} */ logits) => logits.slice(at * V, (at + 1) * V);
-  const logits = row(trace.stages[trace.stages.length - 1].logits);
+function look(text, at, sampling) {
+  const net = networkOf(text.network);
+  const { first, n, trace } = stretchOf(text, at);
+  const row = at - first;
+  const rowOf = (/** @type {Float32Array} */ logits) => logits.slice(row * net.vocabSize, (row + 1) * net.vocabSize);
+  const logits = rowOf(trace.stages[trace.stages.length - 1].logits);
   return {
-    neighbours: neighbours(net, ids[at]),
-    attention: trace.attention.map(({ heads, maps, T }) =>
-      Array.from({ length: heads }, (_, h) => maps.slice((h * n + at) * T, (h * n + at) * T + at + 1)),
+    neighbours: neighbours(net, text.ids[at]),
+    attention: trace.attention.map(({ heads, maps, W }) =>
+      Array.from({ length: heads }, (_, h) => maps.slice((h * n + row) * W, (h * n + row) * W + Math.min(at + 1, W))),
     ),
-    stages: trace.stages.map(({ name, logits }) => ({ name, guesses: likeliest(row(logits)) })),
+    stages: trace.stages.map(({ name, logits }) => ({ name, guesses: likeliest(rowOf(logits)) })),
+    copied: trace.copied
+      ? trace.copied.shares.slice(row * trace.copied.T, row * trace.copied.T + at + 1)
+      : new Float32Array(),
     steps: filterSteps(logits, sampling).map(({ name, logits }) => ({ name, shares: softmax(logits.slice()) })),
     logits,
   };
