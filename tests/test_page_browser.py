@@ -5,6 +5,7 @@ import torch
 from conftest import TEXT, TINY, Shell, contrast
 
 from lightning_gpt.ladder import NETWORKS, RUNGS, ModernGPT
+from lightning_gpt.ladder.maps import attention_maps
 from lightning_gpt.model import TrainedGPT
 from lightning_gpt.page.content import Content, Shown
 from lightning_gpt.page.html import render
@@ -19,11 +20,13 @@ CHARACTERS = Characters(TEXT)
 HOSTILE = "<img src=x onerror=document.title='broken'></script><script>document.title='broken'</script>&lt;b&gt;\u2028"
 
 
-def spread(network, **sizes):
+def spread(network, block_size=T, **sizes):
     """A network whose every weight matters, as after training."""
     small = {"n_layer": 2, "n_head": 2, "n_embd": 16, "n_member": 2, **sizes}
     torch.manual_seed(1)
-    net = network(len(CHARACTERS), T, **{name: size for name, size in small.items() if name in network.size_names()})
+    net = network(
+        len(CHARACTERS), block_size, **{name: size for name, size in small.items() if name in network.size_names()}
+    )
     for weight in net.parameters():
         torch.nn.init.normal_(weight, 1.0 if weight.ndim == 1 else 0.0, 0.3)
     return TrainedGPT(net.eval(), CHARACTERS)
@@ -162,6 +165,63 @@ def test_what_is_inside_is_shown_for_the_chosen_character(opened, ladder):
     assert shares[2] == "0%"
     panels.nth(1).locator("select").select_option("2")
     assert panels.nth(1).locator("g.head.chosen").count() == 1
+
+
+@pytest.fixture(scope="module")
+def copying():
+    """A network with a window and a pointer, whose block is looked into in three stretches."""
+    gpt = spread(ModernGPT, block_size=300, window=5, pointer=6)
+    gpt.network.pointer.init_weights()  # similar states point at each other
+    return gpt
+
+
+@pytest.fixture(scope="module")
+def copying_page(address, copying):
+    return address(Content("copying", [Shown(copying, "copying")], [], PROMPT, LINE, 1337))
+
+
+def test_what_a_pointer_copies_is_shown_with_its_place(opened, copying, copying_page):
+    page = opened(copying_page)
+    assert write(page, temperature="1") == PROMPT + copying.generate(PROMPT, 300, temperature=1.0, seed=1337)
+    page.locator("#text span").nth(250).click()
+    page.get_by_text("Position 251").wait_for()
+    panels = page.locator("#panels article")
+    titles = ["Its vector", "What it looks at", "What each part adds", "What it copies", "What is drawn from"]
+    assert panels.locator("h3").all_text_contents() == titles
+    assert "among the last 5 characters" in panels.nth(1).inner_text()
+    assert panels.nth(2).locator("tbody th").all_text_contents()[-2:] == ["block 2", "the pointer"]
+    places = panels.nth(3).locator("tbody tr")
+    text = "".join({" ": "␣", "\n": "⏎"}.get(character, character) for character in text_of(page))
+    for i in range(places.count()):
+        before, copied, back = places.nth(i).locator("td").all_text_contents()
+        place = 250 - (0 if back == "itself" else int(back.removesuffix(" back")))
+        assert text[place - 16 : place + 1] == before + copied[0]
+    assert places.count() == 6
+    page.locator("#text span").first.click()
+    page.get_by_text("Position 1:").wait_for()
+    assert "0% of the guess" in panels.nth(3).inner_text()
+    assert not page.wrong
+
+
+def test_a_window_is_looked_into_in_any_order(opened, copying, copying_page):
+    page = opened(copying_page)
+    ids = torch.arange(300) * 7 % len(CHARACTERS)
+    other = ids.roll(1)
+    for at, text in [(5, ids), (299, ids), (127, ids), (128, ids), (40, other), (140, ids[:141]), (141, ids)]:
+        asked = {"task": "look", "text": {"network": 0, "ids": text.tolist()}, "at": at}
+        asked["sampling"] = {"temperature": 1, "topK": None, "topP": None}
+        inside = page.evaluate(
+            "async asked => (({ logits, attention, copied }) => ({"
+            "logits: [...logits], attention: attention.map(heads => heads.map(head => [...head])), copied: [...copied]"
+            "}))((await gpt.ask(asked)).inside)",
+            asked,
+        )
+        with torch.no_grad():
+            expected = copying.network(text[None, : at + 1])[0, -1]
+        torch.testing.assert_close(torch.tensor(inside["logits"]), expected, atol=1e-4, rtol=1e-5)
+        maps = attention_maps(copying.network, text[: at + 1])[:, :, -1, -5:]
+        torch.testing.assert_close(torch.tensor(inside["attention"]), maps, atol=1e-5, rtol=1e-4)
+        assert len(inside["copied"]) == at + 1 and 0 < sum(inside["copied"]) < 1
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1360, "light"), (1360, "dark"), (390, "light"), (390, "dark")])

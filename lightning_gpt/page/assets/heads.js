@@ -118,7 +118,7 @@ export function headWords(attention, tokens) {
 }
 
 /** @param {number} distance */
-function back(distance) {
+export function back(distance) {
   return distance ? `${distance} back` : "itself";
 }
 

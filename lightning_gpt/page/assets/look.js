@@ -3,7 +3,8 @@
  */
 
 import { chip, element, find, formulas, fraction, math, mi, mn, mo, percent, reals, row, sub, sup } from "./dom.js";
-import { drawHeads, headNames, headWords } from "./heads.js";
+import { back, drawHeads, headNames, headWords } from "./heads.js";
+import { SHARPNESS } from "./pointer.js";
 import { visible } from "./tokenizer.js";
 
 /** @import { Client } from "./client.js" */
@@ -11,6 +12,8 @@ import { visible } from "./tokenizer.js";
 /** @import { Inside, Token } from "./worker.js" */
 
 const BARS = 8; // tokens whose probabilities are shown
+const COPIES = 6; // places that are copied from
+const AROUND = 16; // tokens before each of them
 
 /**
  * What a panel is about.
@@ -88,6 +91,7 @@ export class Looker {
       this.embedding(seen),
       ...(seen.inside.attention.length ? [this.attention(seen)] : []),
       this.stages(seen),
+      ...(seen.inside.copied.length ? [this.copies(seen)] : []),
       this.probabilities(seen),
     );
   }
@@ -218,6 +222,74 @@ export class Looker {
           ),
       element("table", "lens", element("tbody", "", ...rows)),
       ...(next === null ? [] : [element("p", "note", "Framed: what follows in the text.")]),
+    );
+  }
+
+  /** @param {Seen} seen */
+  copies({ inside, tokens, next }) {
+    const { V, network, sizes } = this.sizes;
+    const { unit } = this.client.tokenizer;
+    const { copied } = inside;
+    const sum = copied.reduce((sum, share) => sum + share, 0);
+    const places = Array.from(copied.keys())
+      .sort((a, b) => copied[b] - copied[a])
+      .slice(0, COPIES)
+      .filter((place) => copied[place] > 0);
+    const following = next === null ? null : this.text(next);
+    const rows = places.map((place) => {
+      const before = tokens.slice(Math.max(0, place - AROUND), place).join("");
+      const made = chip("span", tokens[place], copied[place]);
+      if (tokens[place] === following) made.classList.add("right");
+      return element(
+        "tr",
+        "",
+        element("td", "", element("code", "", before)),
+        element("td", "", made),
+        element("td", "note", back(tokens.length - 1 - place)),
+      );
+    });
+    const score = () => sup(mi("e"), sub(mi("s"), mi("i")));
+    const sentinel = () => sup(mi("e"), mi("σ"));
+    const each = () => math("munder", mo("∑"), row(mi("i"), mo("<"), mi("t")));
+    return panel(
+      "What it copies",
+      `Where the text was at a similar point, the pointer copies the ${unit} that followed: ` +
+        `${percent(sum)} of ${network === "Ensemble" ? "member 1’s" : "the"} guess comes from such places, the rest is the network’s own.`,
+      formulas(
+        row(
+          row(mi("p"), mo("=")),
+          fraction(
+            row(
+              each(),
+              score(),
+              sub(mi("y"), row(mi("i"), mo("+"), mn(1))),
+              mo("+"),
+              sentinel(),
+              sub(mi("p"), mi("own")),
+            ),
+            row(each(), score(), mo("+"), sentinel()),
+          ),
+        ),
+        row(
+          sub(mi("s"), mi("i")),
+          mo("="),
+          mn(SHARPNESS),
+          mo("("),
+          mi("cos"),
+          mo("("),
+          mi("q"),
+          mo(","),
+          sub(mi("k"), mi("i")),
+          mo(")"),
+          mo("−"),
+          mn(1),
+          mo(")"),
+        ),
+        row(mi("q"), mo(","), sub(mi("k"), mi("i")), mo("∈"), reals(Number(sizes.pointer))),
+        row(mi("σ"), mo("∈"), mi("ℝ")),
+        row(sub(mi("y"), mi("i")), mo("∈"), sup(row(mo("{"), mn(0), mo(","), mn(1), mo("}")), mn(V))),
+      ),
+      element("table", "copies", element("tbody", "", ...rows)),
     );
   }
 
