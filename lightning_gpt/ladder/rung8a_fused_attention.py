@@ -46,8 +46,11 @@ class CausalSelfAttention(Attention):
 
     def attention_weights(self, x: Tensor) -> Tensor:
         """x (B, T, C) to attention weights (B, H, T, T). Only to look at: the forward pass never makes them."""
-        T = x.shape[1]
         q, k, _ = self.heads(x)
-        future = torch.ones(T, T, dtype=torch.bool, device=x.device).triu(diagonal=1)
-        scores = (q @ k.mT * q.shape[-1] ** -0.5).masked_fill(future, float("-inf"))
+        scores = (q @ k.mT * q.shape[-1] ** -0.5).masked_fill(self.hidden(x), float("-inf"))
         return scores.softmax(dim=-1)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """x (B, T, C) to what each position can't look at, (T, T): the future."""
+        T = x.shape[1]
+        return torch.ones(T, T, dtype=torch.bool, device=x.device).triu(diagonal=1)

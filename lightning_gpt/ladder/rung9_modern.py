@@ -142,13 +142,10 @@ class ModernAttention(GPTAttention):
         """x (B, T, C) to (B, T, C)."""
         return self.attend(*self.heads(x, cache.length if cache else 0), cache, self.window)
 
-    def attention_weights(self, x: Tensor) -> Tensor:
-        """x (B, T, C) to attention weights (B, H, T, T); see `CausalSelfAttention`."""
-        weights = super().attention_weights(x)
-        if self.window is None:
-            return weights
-        seen = weights.triu(1 - self.window)
-        return seen / seen.sum(dim=-1, keepdim=True)
+    def hidden(self, x: Tensor) -> Tensor:
+        """See `CausalSelfAttention.hidden`; and what lies before the window."""
+        future = super().hidden(x)
+        return future if self.window is None else future | torch.ones_like(future).tril(-self.window)
 
     def heads(self, x: Tensor, start: int = 0) -> tuple[Tensor, Tensor, Tensor]:
         """x (B, T, C), its first row at position `start`, to queries, keys and values, (B, H, T, D) each."""
