@@ -42,8 +42,10 @@ class GPTAttention(CausalSelfAttention):
         if cache is not None:
             first, T = not cache.length, q.shape[-2]
             k, v = cache.extend(self, k, v)
-            if not first and (T > 1 or window):  # a single query, the newest character, may look at all
+            if T > 1 and not first:
                 mask = cache.visible(T, q.device, window)
+            elif T == 1 and window:  # a single query, the newest character, may look at all that it has
+                k, v = k[..., -window:, :], v[..., -window:, :]
         dropout = self.dropout if self.training else 0.0
         y = attention(q, k, v, mask, dropout, first, window)  # (B, H, T, D)
         return self.projection(y.transpose(1, 2).flatten(2))  # (B, T, C)
