@@ -6,6 +6,6 @@ Knows numbers only: no torch, no Lightning. What a step takes on this machine is
 
 from lightning_gpt.budget.duration import duration
 from lightning_gpt.budget.law import law
-from lightning_gpt.budget.plans import MEMBERS, MEMORISING, MOST_PASSES, PLANS, Plan
+from lightning_gpt.budget.plans import MEMBERS, MEMORISING, PLANS, Plan
 
-__all__ = ["MEMBERS", "MEMORISING", "MOST_PASSES", "PLANS", "Plan", "duration", "law"]
+__all__ = ["MEMBERS", "MEMORISING", "PLANS", "Plan", "duration", "law"]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 MEMORISING = 8.0  # passes over the text from which on a network of half a parameter a character learns it by heart
-MOST_PASSES = 3 * MEMORISING  # that a text is too short for more of
 FRESH = 6.0  # passes up to which what learns a text faster learns it better; from 8 on it learns it by heart faster
 BRIEF = 3.0  # passes up to which a higher rate and a shorter momentum were measured to be better
 LARGEST = 8.0  # parameters a character: of a text of 30,000, 13 were worse than 3, see measured.csv

@@ -12,8 +12,8 @@
     tie_weights          tie_weights true           -0.003  "Rethinking Embedding Coupling", Chung et al. 2021: untied
     conv_width           conv_width 0               -0.003  "Primer", So et al. 2021
     softcap              softcap null               -0.012  "Gemma 2", Gemma Team 2024
-    window               window null                WIND  "Longformer", Beltagy et al. 2020
-    pointer              pointer 0                  POIN  "Pointer Sentinel Mixture Models", Merity et al. 2016
+    window               window null                +0.032  "Longformer", Beltagy et al. 2020
+    pointer              pointer 0                  +0.122  "Pointer Sentinel Mixture Models", Merity et al. 2016
 
 Worth: by how many nats the exact val/loss of configs/cpu.yaml rises when that one option is turned as shown:
 `lightning-gpt fit --config configs/cpu.yaml --model.network.rotary false`, and so on; one run each with seed 1337, on

@@ -18,7 +18,7 @@ from lightning.pytorch import Callback
 
 from lightning_gpt import machine
 from lightning_gpt.arguments import completion
-from lightning_gpt.budget import MEMBERS, MOST_PASSES, PLANS, Plan, duration, law
+from lightning_gpt.budget import MEMBERS, MEMORISING, PLANS, Plan, duration, law
 from lightning_gpt.errors import UserError
 from lightning_gpt.launch import options
 from lightning_gpt.launch.configuration import asks_for_help, configure
@@ -305,8 +305,8 @@ class Chooser:
         validations = min(max(int(VALIDATING * left / validation), FEWEST), MOST)
         steps = int((left - trial.besides - validations * validation) / trial.step)
         most = None
-        if plan is not None and plan.memorises(self.characters, MOST_PASSES):
-            most = math.ceil(MOST_PASSES * self.tokens * plan.n_member / plan.tokens_per_step)
+        if plan is not None and plan.n_member == MEMBERS[-1] and plan.memorises(self.characters, math.inf):
+            most = int(MEMORISING * self.tokens * plan.n_member / plan.tokens_per_step)
             steps = min(steps, most)
         if self.named and steps < validations:
             raise UserError("--budget is too short for this network on this machine: give it more time, or less to do")

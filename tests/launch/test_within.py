@@ -209,3 +209,16 @@ def test_a_run_is_counted_twice(shell, monkeypatch):
     assert saved["trainer"]["max_steps"] == later + math.ceil(0.05 * later)
     shell("fit", f"--config={first / 'config.yaml'}", "--name=second")
     assert losses(shell.folder / "runs/second/version_0") == losses(first)
+
+
+@pytest.mark.parametrize("characters", [30_000, 350_000, 10**6, 3 * 10**8])
+@pytest.mark.parametrize("seconds", [30, 600, 10_800])
+def test_no_text_is_learned_by_heart_whatever_the_time(characters, seconds):
+    chooser = object.__new__(Chooser)  # of no text, on a machine that is said to be this one
+    vars(chooser).update(
+        tokens=characters, held_out=characters // 9, per_token=1.0, characters=characters, rate=2e11, accumulate=1,
+        tried={}, named=False,
+    )  # fmt: skip
+    choice = chooser.best(seconds)
+    assert not chooser.memorises(choice) and choice.steps >= within.FEWEST_STEPS
+    assert choice.passes <= 9  # a tiny network that reads on and on is no choice either
