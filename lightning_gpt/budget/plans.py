@@ -50,7 +50,7 @@ class Plan:
 
     def dropout(self, passes: float) -> float:
         """Returns the dropout that suits so many passes over the text."""
-        return 0.0 if passes <= 4 else 0.1 if passes <= 10 else 0.2
+        return 0.0 if passes <= FRESH else 0.1 if passes <= 10 else 0.2
 
     def options(self, passes: float) -> dict[str, Any]:
         """Returns the options of a fit, by their full names, but for its steps.
