@@ -32,7 +32,7 @@ from lightning_gpt.runs.resume import unfinished
 from lightning_gpt.terminal import row
 
 STEPS = ("trainer.max_steps", "trainer.val_check_interval")  # that a budget always chooses
-UNCHANGED: Mapping[str, Any] = {"model.schedule.changes": []}  # until it counts once more
+UNCHANGED: Mapping[str, Any] = {"model.schedule.changes": []}  # until steps are counted anew
 FEWEST_STEPS = 20  # of a plan
 VALIDATING = 0.06  # share of the time for validations, samples included
 FEWEST, MOST = 2, 10  # validations
