@@ -26,10 +26,14 @@ import numpy as np
 import pytest
 import torch
 from budget import Budget
+from hypothesis import settings
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_gpt.cli import main
 from lightning_gpt.model.decoding import Reader
+
+settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).parent.parent
 

@@ -15,7 +15,7 @@ from lightning_gpt.tokens import Characters
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200)
 logits = st.lists(st.floats(-50, 50, width=32), min_size=2, max_size=40).map(lambda row: torch.tensor([row]))
-quick = settings(deadline=None, max_examples=100)
+quick = settings(max_examples=100)
 
 
 @quick
@@ -85,7 +85,7 @@ def test_what_is_drawn_was_allowed(row, temperature, k, p, seed):
         assert keep_top_k(row, k)[0, drawn[0]].isfinite()
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.sampled_from([GPT, ModernGPT]), st.integers(1, 12), st.text("ab\n", min_size=1, max_size=20), st.integers(0, 30),
     st.integers(0, 2**40),
@@ -100,7 +100,7 @@ def test_decoding_writes_as_many_tokens_as_it_should(network, block_size, prompt
     assert text[:inside] == gpt.generate(prompt, n, seed=seed, cached=False)[:inside]
 
 
-@settings(deadline=None, max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=40, max_size=200))
 def test_any_unicode_text_trains_and_writes(tmp_path, text):
     text = text.replace("\r", "\n").lstrip("\ufeff") * 4

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lightning_gpt.errors import UserError
 from lightning_gpt.ladder import Cache, CachedNetwork, Network
-from lightning_gpt.model.decode_step import decode_step
+from lightning_gpt.model.decode_step import Step, decode_step
 from lightning_gpt.model.filters import next_token
 from lightning_gpt.model.packed import packable, packed
 from lightning_gpt.model.sampling import Sampling
@@ -72,11 +72,12 @@ class Reader:
         self.cached = isinstance(network, CachedNetwork) and cached
         self.cache: Cache | None = None
         self.autocast = bf16
+        self.step: Step | None = None
         if isinstance(network, CachedNetwork) and cached:
             if (len(ids) > 1 or bf16) and packable(network):
                 self.network = network = packed(network, len(ids), torch.bfloat16 if bf16 else torch.float32)
                 self.autocast = False
-            self.step = network.forward if bf16 else decode_step(network, len(ids))
+            self.step = None if bf16 else decode_step(network, len(ids))
         self.modules = list(self.network.modules())
 
     def append(self, ids: Tensor) -> None:
@@ -85,11 +86,14 @@ class Reader:
 
     def logits(self) -> Tensor:
         """Logits (B, V) of the next token, in fp32."""
+        cache = self.cache if self.cache is not None and self.cache.length < self.cache.capacity else None
+        if cache is not None and self.step is not None:
+            return self.step(self.ids[-1], cache)[:, -1]
         device = self.ids[0].device.type
         with torch.inference_mode(), eval_mode(self.modules), torch.autocast(device, torch.bfloat16, self.autocast):
-            if self.cache is None or self.cache.length == self.cache.capacity:
+            if cache is None or not isinstance(self.network, CachedNetwork):
                 return self._read_block()[:, -1].float()
-            return self.step(self.ids[-1], self.cache)[:, -1].float()
+            return self.network.forward(self.ids[-1], cache)[:, -1].float()
 
     def _read_block(self) -> Tensor:
         """Reads the last block, or the later half of it for a cache that is full: logits (B, T, V)."""

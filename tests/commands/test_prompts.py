@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 from conftest import TINY
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import lightning_gpt
@@ -91,7 +91,6 @@ def test_escapes(typed, text):
     assert unescaped(typed) == text
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.sampled_from("\\nt@-\n\tab"), max_size=8))
 def test_whatever_is_written_as_typed_is_read_back(text):
     assert unescaped(escaped(text)) == read_prompt(typed_prompt(text)) == text

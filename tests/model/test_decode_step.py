@@ -4,10 +4,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from lightning_gpt.ladder import GPT, Cache, Ensemble, ModernGPT
 from lightning_gpt.model import Sampling, TrainedGPT, decode, for_decoding
-from lightning_gpt.model.decode_step import DecodeStep, EnsembleStep, decode_step
+from lightning_gpt.model.decode_step import DecodeStep, EnsembleStep, decode_step, exact_gelu
 from lightning_gpt.model.packed import PackedLinear, packable, packed
 from lightning_gpt.tokens import Characters
 
@@ -57,6 +58,12 @@ def test_the_step_is_rung_9s_forward(chosen):
     step = decode_step(network, 1)
     assert isinstance(step, DecodeStep)
     compare(network, Reading(network.forward, step), 1)
+
+
+def test_gelu_is_pytorchs():
+    x = torch.linspace(-9, 9, 10_001)
+    exact = F.gelu(x.double()).float()
+    torch.testing.assert_close(torch.from_numpy(exact_gelu(x.numpy())), exact, rtol=0, atol=1e-6)
 
 
 @given(bias=on_off, tanh_gelu=on_off, laid_out=on_off)

@@ -125,7 +125,7 @@ plain = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(PLACES), plain)
 def test_fuzzed_fields(place, value):
     try:

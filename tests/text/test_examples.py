@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from lightning_gpt import UserError
@@ -31,7 +31,6 @@ def prepared(tmp_path, text, fraction=0.9, marker="="):
     return prepare(find_corpus(str(tmp_path / "sums.txt")), tmp_path / "data", fraction).as_examples(marker)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.text("ab+", max_size=4), st.text("ab=", max_size=4)), min_size=1, max_size=9), st.booleans()
 )
