@@ -2,14 +2,15 @@
 
     python -m lightning_gpt.benchmark.law --members 1
 
-A run whose folder is there is not repeated. With --keep the package's own table is replaced.
+A run whose folder is there is not repeated. What the table does not say of a run is what a budget would take today, so
+take a new --runs_dir after that has changed. With --keep the package's own table is replaced.
 """
 
 import argparse
 import csv
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 
 from lightning_gpt.budget.law import MEASURED, Law, Measured, fit, read_measured
@@ -31,12 +32,11 @@ def options_of(run: Measured, text: Path, fraction: float) -> list[str]:
     return [f"--{name}={value}" for name, value in chosen.items()]
 
 
-def repeated(run: Measured, name: str, runs_dir: Path, text: str) -> Measured:
+def repeated(run: Measured, runs_dir: Path, text: str) -> Measured:
     """Trains what a run trained, if its folder is not there, and returns it with the loss that is measured now.
 
     Args:
         run: what to repeat.
-        name: of its folder.
         runs_dir: the folder of all of them.
         text: Tiny Shakespeare.
     """
@@ -44,6 +44,7 @@ def repeated(run: Measured, name: str, runs_dir: Path, text: str) -> Measured:
     part = text[: len(text) * 9 // 10][-run.unique :] + held_out
     file = runs_dir / f"last-{run.unique}.txt"
     file.write_text(part, encoding="utf-8")
+    name = "-".join(map(str, astuple(run)[:-1]))  # all but the loss
     folder = runs_dir / name / "version_0"
     if not folder.exists():
         where = [f"--runs_dir={runs_dir}", f"--name={name}"]
@@ -75,8 +76,7 @@ def main() -> None:
         options.runs_dir.mkdir(parents=True, exist_ok=True)
         text = b"".join(find_corpus("tinyshakespeare", options.data_dir, None).chunks()).decode()
         runs = [
-            repeated(run, str(i), options.runs_dir, text) if options.members in (None, run.n_member) else run
-            for i, run in enumerate(runs)
+            repeated(run, options.runs_dir, text) if options.members in (None, run.n_member) else run for run in runs
         ]
     law = fit(runs)
     print(law)

@@ -1,7 +1,8 @@
 """Plans: networks of growing size, with all else that a run of them needs but the number of its steps."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 MEMORISING = 8.0  # passes over the text from which on a network of half a parameter a character learns it by heart
@@ -48,6 +49,10 @@ class Plan:
         attention = 12.0 * self.n_layer * min(2 * WINDOW, self.block_size) * self.n_embd
         return 6.0 * self.parameters + attention + 6.0 * self.block_size * (POINTER + VOCABULARY)
 
+    def in_blocks(self, size: int) -> "Plan":
+        """Returns the same networks with blocks of another size, and about as many tokens a step."""
+        return replace(self, block_size=size, batch_size=max(round(self.batch_size * self.block_size / size), 1))
+
     def dropout(self, passes: float) -> float:
         """Returns the dropout that suits so many passes over the text."""
         return 0.0 if passes <= FRESH else 0.1 if passes <= 10 else 0.2
@@ -81,9 +86,9 @@ class Plan:
         """Returns whether a text of so many characters is long enough for its networks."""
         return self.parameters <= LARGEST * characters
 
-    def memorises(self, characters: int, passes: float) -> bool:
-        """Returns whether it would learn a text of so many characters by heart, not how to write such a text."""
-        return passes > MEMORISING and self.parameters > 0.5 * characters
+    def most_passes(self, characters: float) -> float:
+        """Returns the passes after which it would learn a text by heart, not how to write such a text."""
+        return MEMORISING if self.parameters > 0.5 * characters else math.inf
 
 
 # as configs/base/muon.yaml has it
@@ -97,7 +102,6 @@ TRAINING: Mapping[str, Any] = {
     "model.schedule.decay_fraction": 1.0,
     "model.schedule.final": 0.02,
     "trainer.gradient_clip_val": 1.0,
-    "trainer.devices": 1,
 }
 BRISK: Mapping[str, Any] = {"model.optimizer.lr": 0.03, "model.optimizer.momentum": 0.9}
 

@@ -288,7 +288,7 @@ class Configuration(LightningCLI):
                 f"{where}, with another configuration ({'; '.join(differ)}): give that one, "
                 "or --resume never to begin anew"
             )
-        if is_rank_zero():
+        elif is_rank_zero():
             print(f"goes on with {found.folder} after step {found.step:,}; --resume never begins anew")
         self.begin_from(found.last)
 

@@ -27,7 +27,7 @@ class Pace(Callback):
     Args:
         deadline: of the whole command, a time of `time.perf_counter`.
         ending: seconds from the last validation to the command's end.
-        most: steps of the whole run; None: any number.
+        most: steps that may be in the whole run; None: any number.
     """
 
     def __init__(self, deadline: float, ending: float, most: int | None = None) -> None:

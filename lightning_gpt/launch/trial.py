@@ -5,6 +5,7 @@ Nothing is assumed of the machine, and nothing of what a run does besides its st
 
 import contextlib
 import io
+import math
 import statistics
 import tempfile
 import time
@@ -29,9 +30,14 @@ ANSWER = "stopping after this step of a trial, of which nothing is kept; again t
 
 
 class Stopwatch(Callback):
-    """Measures the seconds of each step, of each held-out batch, and from the last of these to the end of training."""
+    """Measures the seconds of each step, of each held-out batch, and from the last of these to the end of training.
 
-    def __init__(self) -> None:
+    Args:
+        longest: seconds of all steps after which training ends.
+    """
+
+    def __init__(self, longest: float = math.inf) -> None:
+        self.longest = longest
         self.steps: list[float] = []  # the first is from the run's start on
         self.held_out: list[float] = []
         self.samples = 0.0
@@ -41,6 +47,9 @@ class Stopwatch(Callback):
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, outputs: Any, *_: Any) -> None:
         """Ends a step, the drawing of its batch included."""
         self.steps.append(self._lap(pl_module))
+        done, rest = divmod(len(self.steps), trainer.accumulate_grad_batches)
+        if done > FIRST and not rest and sum(self.steps) > self.longest:
+            trainer.should_stop = True  # after a validation
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Starts the clock for held-out batches."""
@@ -86,16 +95,22 @@ class Trial:
     peak_memory: int
 
 
-def try_out(fit_options: Sequence[str], steps: int = 12) -> Trial:
-    """Runs a fit in small, `steps` steps long, and measures it; what it prints is lost.
+def try_out(fit_options: Sequence[str], steps: int = 12, longest: float = math.inf) -> Trial:
+    """Runs a fit in small and measures it; what it prints is lost.
+
+    Args:
+        fit_options: as typed.
+        steps: of the optimizer, at most.
+        longest: seconds after which no more of them are begun, but for the first three.
 
     Raises:
         UserError: all that is wrong with the options, the text or the machine.
         KeyboardInterrupt: it was interrupted.
     """
-    began, watch = time.perf_counter(), Stopwatch()
+    began, watch = time.perf_counter(), Stopwatch(longest)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
-        accumulate = configure("fit", [*fit_options, *A_FIT_OF_ITS_OWN]).config.trainer.accumulate_grad_batches
+        whole = configure("fit", [*fit_options, *A_FIT_OF_ITS_OWN]).config.trainer
+        accumulate, limit = whole.accumulate_grad_batches, whole.limit_val_batches
         small = [
             f"--runs_dir={folder}", "--name=trial", "--budget=null", f"--trainer.max_steps={steps}",
             f"--trainer.val_check_interval={steps * accumulate}", f"--trainer.limit_val_batches={BATCHES}",
@@ -116,6 +131,8 @@ def try_out(fit_options: Sequence[str], steps: int = 12) -> Trial:
     measured = sum(watch.steps[1:]) + sum(watch.held_out) + watch.samples
     assert prepared.datamodule is not None
     batches = len(prepared.datamodule.val_dataloader())
+    if limit is not None:
+        batches = max(int(limit * batches), 1) if isinstance(limit, float) else min(limit, batches)
     return Trial(
         step=statistics.mean(watch.steps[FIRST * accumulate :]) * accumulate,  # logging included
         held_out=statistics.median(watch.held_out) * batches,

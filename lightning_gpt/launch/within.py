@@ -18,7 +18,7 @@ from lightning.pytorch import Callback
 
 from lightning_gpt import machine
 from lightning_gpt.arguments import completion
-from lightning_gpt.budget import MEMBERS, MEMORISING, PLANS, Plan, duration, law
+from lightning_gpt.budget import MEMBERS, PLANS, Plan, duration, law
 from lightning_gpt.errors import UserError
 from lightning_gpt.launch import options
 from lightning_gpt.launch.configuration import asks_for_help, configure
@@ -32,19 +32,20 @@ from lightning_gpt.runs.resume import unfinished
 from lightning_gpt.terminal import row
 
 STEPS = ("trainer.max_steps", "trainer.val_check_interval")  # that a budget always chooses
+LIMIT = "trainer.limit_val_batches"  # that it may
 UNCHANGED: Mapping[str, Any] = {"model.schedule.changes": []}  # until steps are counted anew
+SIZES = (  # that go with the network which a budget chooses
+    "data.batch_size", "trainer.accumulate_grad_batches",
+    *(f"model.network.{name}" for name in ("n_layer", "n_head", "n_embd", "n_member")),
+)  # fmt: skip
 FEWEST_STEPS = 20  # of a plan
 VALIDATING = 0.06  # share of the time for validations, samples included
 FEWEST, MOST = 2, 10  # validations
 TRYING = 0.02  # share of the time for the steps of a trial
+LONGEST_TRIAL = 0.1  # share of the time after which no more of them are begun
 TRIALS = 3  # of different plans, at most
 EFFICIENCY = 0.4  # share of a large matrix product's speed that products in a step reach, until one is measured
 LAYER = 0.005  # seconds of a step for all else of a block, a guess, too
-COMPILED, COMPILING = (
-    1.3,
-    60.0,
-)  # how much faster a compiled step is, and the seconds that compiling takes: guesses, too
-LONG = 600.0  # seconds of a budget from which compiling is tried
 SHORTEST = 4  # tokens of a block: the width of rung 9's convolution
 BATCH = 8192  # tokens of a held-out batch, about
 BESIDES, SAMPLES = 5.0, 1.0  # seconds of start and end, and of samples at a validation: guesses, too
@@ -60,10 +61,10 @@ class Choice:
         validations: evenly spread, the last one at the end.
         accumulate: batches of a step.
         ending: seconds from the last validation to the command's end.
-        most: steps that the text is long enough for; None for any number.
+        most: steps after which it would learn the text by heart; None for any number.
         held_out: batches of a validation; None for all.
         passes: over the training text, of each network.
-        loss: val/loss to be expected, in nats per character of a text like Tiny Shakespeare; None without a plan.
+        loss: val/loss to be expected of a text like Tiny Shakespeare, in nats per token; None without a plan.
     """
 
     plan: Plan | None
@@ -76,13 +77,18 @@ class Choice:
     passes: float | None = None
     loss: float | None = None
 
+    @property
+    def cut(self) -> bool:
+        """Whether the text is too short for the time."""
+        return self.most is not None and self.steps + self.validations > self.most
+
     def before(self) -> dict[str, Any]:
         """Returns the options that others may override."""
         return {} if self.plan is None or self.passes is None else self.plan.options(self.passes)
 
     def after(self) -> dict[str, Any]:
         """Returns the options that nothing overrides."""
-        held_out = {} if self.held_out is None else {"trainer.limit_val_batches": self.held_out}
+        held_out = {} if self.held_out is None else {LIMIT: self.held_out}
         every = self.steps // self.validations * self.accumulate  # batches
         return {"trainer.max_steps": self.steps, "trainer.val_check_interval": every, **held_out, **UNCHANGED}
 
@@ -126,14 +132,14 @@ def within_budget(args: list[str], spent: float = 0.0) -> tuple[list[str], list[
     seconds = duration(budget)
     if problems := options.problems(given):
         raise UserError.of(problems)
-    _must_be_open(given)
-    if not any(option.name == "name" for option in given):
-        args = [f"--name=budget-{budget}", *args]
-        given = list(options.given_options(args))
-    if (saved := _of_unfinished_run(given, budget)) is not None:
-        return [*typed(saved), *args, *typed({name: saved[name] for name in STEPS})], []
-    choice = Chooser(args, _names_a_network(given)).choose(seconds, began)
-    page = sys.stderr if any(arg.startswith("--print_config") for arg in args) else sys.stdout
+    named = _names_a_network(given)
+    _must_be_open(given, named)
+    args = [f"--name=budget-{budget}", "--trainer.devices=1", *args]  # unless others are given
+    if (going_on := _going_on(args, budget)) is not None:
+        return going_on, []
+    to_print = [arg for arg in args if arg.startswith("--print_config")]
+    choice = Chooser([arg for arg in args if arg not in to_print], named).choose(seconds, began)
+    page = sys.stderr if to_print else sys.stdout
     print(row("budget", f"{budget}: {choice}"), file=page)
     if choice.loss is not None:
         print(row("", f"val/loss about {choice.loss:.2f}, if the text is like Tiny Shakespeare"), file=page)
@@ -141,8 +147,9 @@ def within_budget(args: list[str], spent: float = 0.0) -> tuple[list[str], list[
 
 
 def asked(given: Sequence[Given]) -> str | None:
-    """Returns the budget that is asked for; one in a file that has its steps, too, was spent on another run."""
-    spent = {option.source for option in given if option.name == STEPS[0] and option.source is not None}
+    """Returns the budget that is asked for; one in a file that has steps of its own, too, was spent on another run."""
+    files = {option.source for option in given if option.name == "budget" and option.source is not None}
+    spent = {file for file in files if any(o.name == STEPS[0] for o in options.flattened(read_config(file), file))}
     asking = [option.value for option in given if option.name == "budget" and option.source not in spent]
     return str(asking[-1]) if asking and asking[-1] not in (None, "null") else None
 
@@ -152,15 +159,20 @@ def typed(chosen: Mapping[str, Any]) -> list[str]:
     return [f"--{name}={options.typed(value)}" for name, value in chosen.items()]
 
 
-def _must_be_open(given: Sequence[Given]) -> None:
+def _must_be_open(given: Sequence[Given], named: bool) -> None:
     """Refuses what a budget can't be kept with.
 
     Raises:
-        UserError: its steps are chosen already, it goes on with a run, or on several devices.
+        UserError: its steps are chosen already, or sizes of a network that is not named; it is for lines with answers,
+            goes on with a run, or on several devices.
     """
     for option in given:
         if option.name in STEPS and option.source is None:
             raise UserError(f"--budget chooses {option.name}: leave one of them out")
+        if not named and option.name in SIZES:
+            raise UserError(f"--budget chooses {option}: leave it out, or name a network, too, as --model.network GPT")
+        if not named and option.name == "data.answer_after" and option.value not in (None, "null"):
+            raise UserError(f"--budget chooses for running text: with {option} name a network, as --model.network GPT")
         if option.name == "ckpt_path" and option.value not in (None, "null"):
             raise UserError(f"--budget is for a new run: leave {option} out, or give --trainer.max_steps")
         if option.name in ("trainer.devices", "trainer.num_nodes") and str(option.value) not in ("1", "None", "null"):
@@ -173,9 +185,25 @@ def _names_a_network(given: Sequence[Given]) -> bool:
     return any(option.name in ("model.network", "init_from") and option.value not in (None, "null") for option in given)
 
 
-def _of_unfinished_run(given: Sequence[Given], budget: str) -> dict[str, Any] | None:
+def _going_on(args: list[str], budget: str) -> list[str] | None:
+    """Returns the arguments with which a run of the same budget goes on that was interrupted; None: a new one begins.
+
+    Raises:
+        UserError: whatever is wrong with them, or no answer to --resume ask.
+    """
+    value = {option.name: option.value for option in options.given_options(args)}
+    saved = _of_unfinished_run(value, budget)
+    if saved is None:
+        return None
+    chosen = {name: saved[name] for name in (*STEPS, *UNCHANGED, LIMIT) if name in saved}
+    whole = [*typed(saved), *args, *typed(chosen)]
+    if value["resume"] == "ask" and configure("fit", whole).checkpoint is None:  # which asks
+        return None
+    return [*whole, "--resume=auto"]
+
+
+def _of_unfinished_run(value: Mapping[str, Any], budget: str) -> dict[str, Any] | None:
     """Returns what the same budget came to for the run that --resume would go on with; None for no such run."""
-    value = {option.name: option.value for option in given}
     if value.get("resume", "never") == "never":
         return None
     try:
@@ -185,7 +213,7 @@ def _of_unfinished_run(given: Sequence[Given], budget: str) -> dict[str, Any] | 
         return None  # --resume itself will say so
     if str(config.get("budget")) != budget:
         return None
-    chosen = {*PLANS[0].options(0.0), *STEPS, *UNCHANGED, "trainer.precision", "trainer.limit_val_batches"}
+    chosen = {*PLANS[0].options(0.0), *STEPS, *UNCHANGED, "trainer.precision", LIMIT}
     saved = [
         option
         for option in options.flattened(config, None)
@@ -215,10 +243,12 @@ class Chooser:
         _, data, trainer = prepared.made()
         self.tokens = len(data.train_ids)
         self.held_out = len(data.val_ids)
+        sized = any(option.name == "data.block_size" for option in options.given_options(self.args))
+        self.block_size = data.block_size if sized else None
         self.per_token = data.tokens.length.characters / data.tokens.length.tokens  # characters
         self.characters = round(self.tokens * self.per_token)
-        bf16 = str(trainer.precision).startswith(("bf16", "16"))
-        dtype = torch.bfloat16 if bf16 else torch.float32
+        dtypes = {"16": torch.float16, "bf": torch.bfloat16}
+        dtype = dtypes.get(str(trainer.precision)[:2], torch.float32)
         self.rate = EFFICIENCY * machine.flops(trainer.strategy.root_device, dtype)  # FLOP/s of a step
         self.accumulate = trainer.accumulate_grad_batches
         self.tried: dict[Plan | None, Trial] = {}
@@ -235,29 +265,43 @@ class Chooser:
             return seconds - (time.perf_counter() - began)
 
         if self.named:
-            self.tried[None] = try_out(self.args, FIRST + 10)
-            return self.fitted(None, left())
-        for _ in range(TRIALS):
-            choice = self.best(left())
-            plan, passes = choice.plan, choice.passes
-            assert plan is not None and passes is not None
-            if plan in self.tried:
-                break
-            self.try_out(plan, passes, min(max(round(TRYING * left() / self.trial(plan).step), 4), 50))
-        return min((self.fitted(plan, left()) for plan in self.tried), key=self._loss)
+            self.tried[None] = try_out(self.args, FIRST + 10, LONGEST_TRIAL * seconds)
+            choice = self.fitted(None, left())
+        else:
+            for _ in range(TRIALS):
+                choice = self.best(left())
+                plan, passes = choice.plan, choice.passes
+                assert plan is not None and passes is not None
+                if plan in self.tried or (self.tried and choice.steps < FEWEST_STEPS):
+                    break
+                steps = min(max(round(TRYING * left() / self.trial(plan).step), 4), 50)
+                self.try_out(plan, passes, steps, LONGEST_TRIAL * seconds)
+            choice = min((self.fitted(plan, left()) for plan in self.tried), key=self._order)
+        if choice.steps == 0:
+            raise UserError("--budget is too short for this text and network on this machine: give it more time")
+        return choice
 
-    def try_out(self, plan: Plan, passes: float, steps: int) -> None:
+    def try_out(self, plan: Plan, passes: float, steps: int, longest: float = math.inf) -> None:
         """Measures so many steps of a plan, with the dropout of so many passes; others are guessed from it, then.
 
+        Args:
+            plan: to measure.
+            passes: over the text.
+            steps: of the optimizer.
+            longest: seconds after which no more steps are begun.
+
         Raises:
+            UserError: whatever is wrong with its options, or too little memory.
             KeyboardInterrupt: it was interrupted.
         """
-        self.tried[plan] = trial = try_out([*typed(plan.options(passes)), *self.args], FIRST + steps)
+        self.tried[plan] = trial = try_out([*typed(plan.options(passes)), *self.args], FIRST + steps, longest)
         products = max(trial.step - self._besides_products(plan), trial.step / 4)
         self.rate = plan.flops_per_token * plan.tokens_per_step / products
 
     def plans(self) -> list[Plan]:
-        """Returns all plans, with blocks that the text can fill."""
+        """Returns all plans, with blocks of the length that is given, or that the text can fill."""
+        if self.block_size is not None:
+            return [plan.in_blocks(self.block_size) for plan in PLANS]
         longest = min(self.tokens, self.held_out) - 1
         short = max(longest // 2, SHORTEST)
         return [plan if plan.block_size <= longest else replace(plan, block_size=short) for plan in PLANS]
@@ -265,16 +309,16 @@ class Chooser:
     def best(self, left: float) -> Choice:
         """Returns the choice of the lowest loss in the seconds that are left, by what is known so far.
 
-        Of each plan as many networks as do not learn the text by heart.
+        Of each plan as many networks as fill that time without learning the text by heart.
         """
         choices = []
         for plan in [plan for plan in self.plans() if plan.fits(self.characters)] or self.plans()[:1]:
             for members in MEMBERS:
                 choice = self.fitted(replace(plan, n_member=members), left)
-                if not self.memorises(choice):
+                if not choice.cut:
                     break
             choices.append(choice)
-        return min(choices, key=self._loss)
+        return min(choices, key=self._order)
 
     def trial(self, plan: Plan | None) -> Trial:
         """Returns what was measured of a plan, or what its arithmetic lets expect."""
@@ -292,43 +336,33 @@ class Chooser:
         )
 
     def fitted(self, plan: Plan | None, left: float) -> Choice:
-        """Fits steps and validations of a plan into the seconds that are left.
-
-        Raises:
-            UserError: for the only network in question it is too little for one step.
-        """
+        """Fits steps and validations of a plan into the seconds that are left."""
         trial = self.trial(plan)
         longest = VALIDATING * left / FEWEST  # seconds of a validation
         some = math.floor((longest - trial.samples) / (trial.held_out / trial.batches))
         held_out = max(some, 1) if trial.held_out + trial.samples > 2 * longest and trial.batches > 1 else None
         validation = trial.samples + trial.held_out * ((held_out or trial.batches) / trial.batches)
         validations = min(max(int(VALIDATING * left / validation), FEWEST), MOST)
-        steps = int((left - trial.besides - validations * validation) / trial.step)
+        steps = max(int((left - trial.besides - validations * validation) / trial.step), 0)
         most = None
-        if plan is not None and plan.n_member == MEMBERS[-1] and plan.memorises(self.characters, math.inf):
-            most = int(MEMORISING * self.tokens * plan.n_member / plan.tokens_per_step)
+        if plan is not None and math.isfinite(passes := plan.most_passes(self.characters)):
+            most = int(passes * self.tokens * plan.n_member / plan.tokens_per_step)
             steps = min(steps, most)
-        if self.named and steps < validations:
-            raise UserError("--budget is too short for this network on this machine: give it more time, or less to do")
         validations = min(validations, max(steps, 1))
-        steps = max(steps // validations, 1) * validations
+        steps = steps // validations * validations
         choice = Choice(plan, steps, validations, self.accumulate, trial.ending, most, held_out)
         if plan is None:
             return choice
-        read = steps * plan.tokens_per_step / plan.n_member  # tokens, by each network
+        read = max(steps, 1) * plan.tokens_per_step / plan.n_member  # tokens, by each network
         passes = read / self.tokens
-        loss = law()(plan.parameters, read * self.per_token, self.characters, plan.n_member)
-        return replace(choice, passes=passes, loss=loss)
+        loss = law()(plan.parameters, read * self.per_token, self.characters, plan.n_member)  # per character
+        return replace(choice, passes=passes, loss=loss * self.per_token)
 
     def _besides_products(self, plan: Plan) -> float:
         return LAYER * plan.n_layer * plan.n_member
 
-    def memorises(self, choice: Choice) -> bool:
-        """Returns whether the text would be learned by heart."""
-        assert choice.plan is not None and choice.passes is not None
-        return choice.plan.memorises(self.characters, choice.passes)
-
-    def _loss(self, choice: Choice) -> tuple[bool, float]:
-        """Orders choices: those that have no steps, or would memorise the text, come last."""
+    def _order(self, choice: Choice) -> tuple[bool, float]:
+        """Orders choices: by their losses, then by time those that have hardly a step."""
         assert choice.loss is not None
-        return choice.steps < FEWEST_STEPS or self.memorises(choice), choice.loss
+        hardly = choice.steps < FEWEST_STEPS
+        return hardly, self.trial(choice.plan).step if hardly else choice.loss

@@ -224,7 +224,7 @@ class LanguageModel(Steps):
         self._teacher = self._teacher or Teacher(self.teacher)
         self._teacher.must_fit(self.tokenizer, self.data.block_size)
         self._teacher.to(self.device)
-        if self._teacher.had_better_read_once(self.data, self.trainer.max_steps):
+        if self._teacher.had_better_read_once(self.data, self.schedule.planned(self.trainer.max_steps)):
             tokens, unit = len(self.data.train_ids), self.tokenizer.unit
             self.print(row("teacher", f"reads the text once, before the first step: {tokens:,} {unit}s"))
             with self.trainer.precision_plugin.forward_context():

@@ -52,6 +52,10 @@ class Schedule:
         if self.decay != "constant" and max_steps < 1:
             raise UserError(f"schedule.decay {self.decay} needs --trainer.max_steps: it ends there")
 
+    def planned(self, max_steps: int) -> int:
+        """Returns the steps that a run of now `max_steps` was begun for."""
+        return self.changes[0][1] if self.changes else max_steps
+
     def __call__(self, step: int, max_steps: int) -> float:
         """Computes the share of the full learning rate at `step`, counted from 0, of a run of `max_steps`."""
         if not self.changes or max_steps <= self.changes[-1][0]:

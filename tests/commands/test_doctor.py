@@ -46,7 +46,7 @@ def test_what_stands_in_the_way(shell):
 
 
 def test_a_budget_is_examined_as_fit_would_spend_it(shell, monkeypatch):
-    monkeypatch.setattr(within, "try_out", lambda args, steps: Trial(1.0, 0.3, 3, 0.2, 1.0, 0.1, 0))
+    monkeypatch.setattr(within, "try_out", lambda *_: Trial(1.0, 0.3, 3, 0.2, 1.0, 0.1, 0))
     done = shell("doctor", "--data.corpus=text.txt", *OPEN, "--budget=1m", "--json")
     recipe = json.loads(done.stdout)["recipe"]
     assert "budget   1m: " in done.stderr and f"{recipe['steps']} steps" in done.stderr

@@ -8,13 +8,14 @@ import time
 
 import pytest
 import yaml
-from conftest import OPEN, ROOT, TEXT
+from conftest import OPEN, ROOT, TEXT, Stream
 from lightning.pytorch import Callback
 
-from lightning_gpt.budget import PLANS
+from lightning_gpt.budget import PLANS, law
 from lightning_gpt.budget.plans import TRAINING
 from lightning_gpt.commands import stages
 from lightning_gpt.commands.verify_resume import same, saved_values
+from lightning_gpt.errors import UserError
 from lightning_gpt.launch import within
 from lightning_gpt.launch.configuration import configure
 from lightning_gpt.launch.pace import Pace, steps_within
@@ -30,7 +31,7 @@ def tried(monkeypatch):
     """Every network is as fast as FAST; lists what was tried out."""
     tried = []
 
-    def try_out(args, steps):
+    def try_out(args, *_):
         tried.append(args)
         return FAST
 
@@ -81,6 +82,85 @@ def test_a_network_that_is_named_stays_and_else_one_is_chosen(tried, corpus):
     assert (chosen["name"], chosen["trainer.devices"]) == ("budget-60s", "1")
 
 
+def test_blocks_of_a_length_that_is_given_are_counted(tried, corpus):
+    chosen = options(within_budget(["--budget=60s", f"--data.corpus={corpus}", "--data.block_size=256"])[0])
+    assert chosen["data.block_size"] == "256"
+    chooser = Chooser([f"--data.corpus={corpus}", "--data.block_size=256"], named=False)
+    assert [plan.tokens_per_step for plan in chooser.plans()] == [plan.tokens_per_step for plan in PLANS]
+
+
+@pytest.mark.parametrize("given", ["data.batch_size=2", "model.network.n_layer=2", "trainer.accumulate_grad_batches=2"])
+def test_sizes_are_chosen_unless_the_network_is_named(tried, corpus, given):
+    with pytest.raises(UserError, match=f"chooses --{given.partition('=')[0]}: leave it out, or name a network"):
+        within_budget(["--budget=60s", f"--data.corpus={corpus}", f"--{given}"])
+    within_budget(["--budget=60s", f"--data.corpus={corpus}", *OPEN, f"--{given}"])
+
+
+def test_lines_with_answers_need_a_network_of_their_own():
+    with pytest.raises(UserError, match="chooses for running text"):
+        within_budget(["--budget=60s", "--data.corpus=addition", "--data.answer_after=="])
+
+
+def test_the_loss_to_be_expected_is_of_a_token(tried, corpus):
+    characters, pairs = (
+        Chooser([f"--data.corpus={corpus}", *more], named=False)
+        for more in ([], ["--data.tokenizer=bpe", "--data.vocab_size=300"])
+    )
+    plan = PLANS[0]
+    characters.tried[plan] = pairs.tried[plan] = FAST
+    assert pairs.per_token > 1.5
+    read = [chooser.fitted(plan, 60.0) for chooser in (characters, pairs)]
+    assert read[0].loss == law()(plan.parameters, read[0].passes * characters.characters, characters.characters)
+    assert read[1].loss / pairs.per_token == pytest.approx(
+        law()(plan.parameters, read[1].passes * pairs.characters, pairs.characters)
+    )
+
+
+def test_a_recipe_on_top_of_another_may_have_a_budget(tried, corpus, tmp_path):
+    (tmp_path / "base.yaml").write_text("model: {network: {class_path: Bigram}}\ntrainer: {max_steps: 5}\n")
+    (tmp_path / "own.yaml").write_text("base: base.yaml\nbudget: 60s\n")
+    args, callbacks = within_budget([f"--data.corpus={corpus}", "--config=own.yaml"])
+    assert int(args[-3].partition("=")[2]) > 5 and callbacks
+    (tmp_path / "saved.yaml").write_text("base: base.yaml\nbudget: 60s\ntrainer: {max_steps: 7}\n")
+    assert within_budget([f"--data.corpus={corpus}", "--config=saved.yaml"])[1] == []
+
+
+def test_a_printed_configuration_is_the_chosen_one(tried, shell):
+    printed = yaml.safe_load(shell("fit", "--budget=60s", "--data.corpus=text.txt", "--print_config").stdout)
+    assert printed["budget"] == "60s" and printed["data"]["block_size"] > within.SHORTEST
+    assert printed["trainer"]["max_steps"] > within.FEWEST_STEPS
+
+
+@pytest.mark.parametrize("limit", [1, 0.5])
+def test_a_limit_of_held_out_batches_is_heeded(corpus, limit):
+    given = [f"--data.corpus={corpus}", *OPEN]
+    whole, some = (try_out([*given, f"--trainer.limit_val_batches={x}"], 3).batches for x in (1.0, limit))
+    assert (whole, some) == (2, 1)
+
+
+def test_a_trial_ends_by_the_clock(corpus, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Stopwatch, "on_validation_start", lambda self, *_: seen.append(len(self.steps)))
+    try_out([f"--data.corpus={corpus}", *OPEN, "--trainer.accumulate_grad_batches=2"], 12, longest=0.0)
+    assert seen == [6]  # three steps of two batches
+
+
+def test_what_has_no_time_is_tried_small_and_refused(tried, corpus):
+    chooser = Chooser([f"--data.corpus={corpus}"], named=False)
+    assert chooser.best(1.0).plan == PLANS[0]
+    with pytest.raises(UserError, match="too short"):
+        chooser.choose(1.0, time.perf_counter())
+    assert len(tried) == 1
+
+
+def test_no_machine_is_fast_enough_to_learn_the_text_by_heart(tried, corpus):
+    chooser = Chooser([f"--data.corpus={corpus}"], named=False)
+    plan = next(plan for plan in PLANS if plan.parameters > chooser.characters)
+    chooser.tried[plan] = FAST
+    most = chooser.fitted(plan, 60.0).most
+    assert most * plan.tokens_per_step / chooser.tokens == pytest.approx(8, rel=0.01)
+
+
 def test_a_longer_budget_is_expected_to_do_better(tried, corpus):
     chooser = Chooser([f"--data.corpus={corpus}"], named=False)
     losses = [chooser.best(seconds).loss for seconds in (30, 120, 600, 3600)]
@@ -92,7 +172,7 @@ def test_no_choice_learns_the_text_by_heart(tried, corpus):
     for seconds in (30, 600, 24 * 3600):
         chooser.tried = dict.fromkeys(PLANS, FAST)
         choice = chooser.best(seconds)
-        assert choice.passes <= 8 or choice.plan.parameters <= 0.5 * chooser.tokens or choice.plan.n_member == 12
+        assert choice.passes <= 8 or choice.plan.parameters <= 0.5 * chooser.tokens
 
 
 def test_a_held_out_text_that_takes_too_long_is_read_in_part(tried, corpus):
@@ -139,7 +219,7 @@ def test_a_run_is_fitted_once_more_on_its_way_and_its_config_makes_it_again(
     shell, monkeypatch, schedule, left, steps, changes
 ):
     monkeypatch.setattr(stages, "process_age", lambda: 3.0)
-    monkeypatch.setattr(within, "try_out", lambda args, steps: dataclasses.replace(FAST, step=1.0))
+    monkeypatch.setattr(within, "try_out", lambda *_: dataclasses.replace(FAST, step=1.0))
     # of any number of steps that time would allow, on whatever machine, at most 20 are taken
     monkeypatch.setattr(within, "Pace", lambda _, *given: Pace(time.perf_counter() + left, given[0], most=20))
     rates = [f"--model.schedule.decay={schedule}", "--model.schedule.decay_fraction=0.5"]
@@ -164,20 +244,58 @@ def test_a_run_is_fitted_once_more_on_its_way_and_its_config_makes_it_again(
 def test_the_config_of_a_run_makes_it_again_and_an_interrupted_one_goes_on(shell, monkeypatch):
     monkeypatch.setattr(stages, "process_age", lambda: 3.0)
     monkeypatch.setattr(within, "Pace", lambda *_: Callback())
-    monkeypatch.setattr(within, "try_out", lambda args, steps: dataclasses.replace(FAST, step=1.0))
+    monkeypatch.setattr(within, "try_out", lambda *_: dataclasses.replace(FAST, step=1.0))
     args = ["--data.corpus=text.txt", *OPEN]
     shell("fit", "--budget=20s", "--name=first", *args)
     first = shell.folder / "runs/first/version_0"
     saved = yaml.safe_load((first / "config.yaml").read_text())
     assert saved["budget"] == "20s" and 0 < saved["trainer"]["max_steps"] < 20
 
-    monkeypatch.setattr(within, "try_out", lambda args, steps: pytest.fail("measured again"))
+    monkeypatch.setattr(within, "try_out", lambda *_: pytest.fail("measured again"))
     shell("fit", f"--config={first / 'config.yaml'}", "--name=second")
     assert losses(shell.folder / "runs/second/version_0") == losses(first)
 
     result = json.loads((first / "result.json").read_text())
     (first / "result.json").write_text(json.dumps(result | {"finished": False}))
     assert "goes on with" in shell("fit", "--budget=20s", "--name=first", "--resume=auto", *args).stdout
+
+
+@pytest.fixture
+def interrupted(shell, monkeypatch):
+    """A shell with the run of a budget that did not come to its end, whose steps were counted anew."""
+    monkeypatch.setattr(stages, "process_age", lambda: 3.0)
+    monkeypatch.setattr(within, "try_out", lambda *_: dataclasses.replace(FAST, step=1.0))
+    monkeypatch.setattr(within, "Pace", lambda *_: Pace(time.perf_counter() - 1.0, 0.0))
+    shell("fit", "--budget=20s", "--data.corpus=text.txt", *OPEN)
+    first = shell.folder / "runs/budget-20s/version_0"
+    assert yaml.safe_load((first / "config.yaml").read_text())["model"]["schedule"]["changes"]
+    result = json.loads((first / "result.json").read_text())
+    (first / "result.json").write_text(json.dumps(result | {"finished": False}))
+    return shell
+
+
+@pytest.mark.parametrize(("answer", "measured", "versions"), [("y", 0, 1), ("n", 1, 2)])
+def test_ask_asks_once_and_a_new_run_is_measured_anew(interrupted, monkeypatch, answer, measured, versions):
+    asked, tried = [], []
+    monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or answer)
+    monkeypatch.setattr(within, "try_out", lambda *_: tried.append(1) or dataclasses.replace(FAST, step=1.0))
+    monkeypatch.setattr(within, "Pace", lambda *_: Callback())
+    monkeypatch.setattr(Stream, "isatty", lambda _: True)
+    interrupted("fit", "--budget=20s", "--data.corpus=text.txt", "--resume=ask", *OPEN)
+    runs = interrupted.folder / "runs/budget-20s"
+    newest = yaml.safe_load((runs / f"version_{versions - 1}/config.yaml").read_text())
+    assert (len(asked), len(tried), len(list(runs.iterdir()))) == (1, measured, versions)
+    assert bool(newest["model"]["schedule"]["changes"]) is (answer == "y")
+
+
+def test_ask_knows_nothing_of_an_interrupted_run_on_another_text(interrupted, monkeypatch):
+    tried = []
+    monkeypatch.setattr("builtins.input", lambda _: pytest.fail("asked"))
+    monkeypatch.setattr(Stream, "isatty", lambda _: True)
+    monkeypatch.setattr(within, "try_out", lambda *_: tried.append(1) or dataclasses.replace(FAST, step=1.0))
+    (interrupted.folder / "other.txt").write_text(TEXT[::-1])
+    interrupted("fit", "--budget=20s", "--data.corpus=other.txt", "--resume=ask", *OPEN)
+    assert len(tried) == 1 and (interrupted.folder / "runs/budget-20s/version_1").exists()
 
 
 @pytest.mark.parametrize("every", [1, 7, 50])
@@ -198,7 +316,7 @@ def test_the_steps_within_a_time_are_the_most_that_end_in_it(every, done, left):
 def test_a_run_is_counted_twice(shell, monkeypatch):
     """A machine that becomes three times as fast after the first count, and then three times as slow as at first."""
     monkeypatch.setattr(stages, "process_age", lambda: 3.0)
-    monkeypatch.setattr(within, "try_out", lambda args, steps: dataclasses.replace(FAST, step=0.3))
+    monkeypatch.setattr(within, "try_out", lambda *_: dataclasses.replace(FAST, step=0.3))
     counted = iter([50, 3])
     monkeypatch.setattr("lightning_gpt.launch.pace.steps_within", lambda *_: next(counted))
     shell("fit", "--budget=20s", "--name=first", *OPEN, "--data.corpus=text.txt")
@@ -217,8 +335,8 @@ def test_no_text_is_learned_by_heart_whatever_the_time(characters, seconds):
     chooser = object.__new__(Chooser)  # of no text, on a machine that is said to be this one
     vars(chooser).update(
         tokens=characters, held_out=characters // 9, per_token=1.0, characters=characters, rate=2e11, accumulate=1,
-        tried={}, named=False,
+        tried={}, named=False, block_size=None,
     )  # fmt: skip
     choice = chooser.best(seconds)
-    assert not chooser.memorises(choice) and choice.steps >= within.FEWEST_STEPS
+    assert choice.steps >= within.FEWEST_STEPS
     assert choice.passes <= 9  # a tiny network that reads on and on is no choice either

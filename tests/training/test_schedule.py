@@ -66,3 +66,8 @@ def test_a_second_change_leaves_what_was_as_it_was(decay):
 def test_a_change_comes_before_the_planned_end_and_after_the_last_one(changes):
     with pytest.raises(UserError, match=r"schedule\.changes must each come before the end that was planned"):
         Schedule(changes=changes)
+
+
+def test_it_knows_how_long_a_run_was_to_be():
+    assert Schedule().planned(20) == 20
+    assert Schedule(changes=[(10, 14), (12, 16)]).planned(20) == 14
