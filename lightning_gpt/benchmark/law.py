@@ -21,7 +21,7 @@ from lightning_gpt.text import find_corpus
 def options_of(run: Measured, text: Path, fraction: float) -> list[str]:
     """Returns the options of a fit that repeats a run on a text whose first `fraction` is trained on."""
     _, read, unique, _ = run.sizes
-    chosen = run.plan.options(read / unique) | {
+    chosen = run.plan.options(read / unique, unique) | {
         "data.corpus": text,
         "data.train_fraction": fraction,
         "model.network.dropout": run.dropout,

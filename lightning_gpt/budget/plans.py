@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 MEMORISING = 8.0  # passes over the text from which on a network of half a parameter a character learns it by heart
-FRESH = 7.0  # passes up to which what learns a text faster learns it better, and dropout does not help
+# passes times parameters a character, the exposure, up to which what learns a text faster learns it better, and dropout
+# does not help; and up to which a dropout of 0.1 is enough
+FRESH, FAMILIAR = 12.0, 30.0
 BRIEF = 3.0  # passes up to which a higher rate and a shorter momentum were measured to be better
 LARGEST = 8.0  # parameters a character: of a text of 30,000, 13 were worse than 3, see measured.csv
 WINDOW, POINTER = 64, 32  # of rung 9
@@ -53,16 +55,14 @@ class Plan:
         """Returns the same networks with blocks of another size, and about as many tokens a step."""
         return replace(self, block_size=size, batch_size=max(round(self.batch_size * self.block_size / size), 1))
 
-    def dropout(self, passes: float) -> float:
-        """Returns the dropout that suits so many passes over the text."""
-        return 0.0 if passes <= FRESH else 0.1 if passes <= 10 else 0.2
-
-    def options(self, passes: float) -> dict[str, Any]:
+    def options(self, passes: float, characters: float) -> dict[str, Any]:
         """Returns the options of a fit, by their full names, but for its steps.
 
         Args:
             passes: over the text, of each network.
+            characters: of the training text.
         """
+        exposure = passes * self.parameters / characters
         members = {"model.network.n_member": self.n_member} if self.n_member > 1 else {}
         return {
             "data.block_size": self.block_size,
@@ -72,14 +72,14 @@ class Plan:
             "model.network.n_layer": self.n_layer,
             "model.network.n_head": self.n_head,
             "model.network.n_embd": self.n_embd,
-            "model.network.dropout": self.dropout(passes),
+            "model.network.dropout": 0.0 if exposure <= FRESH else 0.1 if exposure <= FAMILIAR else 0.2,
             "model.network.zero_init": False,
             "model.network.window": WINDOW,
             "model.network.pointer": POINTER,
             **TRAINING,
             **(BRISK if passes <= BRIEF else {}),
-            "model.optimizer.second_momentum": 0.95 if passes <= FRESH else 0.0,
-            "model.optimizer.cautious": passes <= FRESH,
+            "model.optimizer.second_momentum": 0.95 if exposure <= FRESH else 0.0,
+            "model.optimizer.cautious": exposure <= FRESH,
         }
 
     def fits(self, characters: float) -> bool:

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +65,7 @@ class Choice:
         held_out: batches of a validation; None for all.
         passes: over the training text, of each network.
         loss: val/loss to be expected of a text like Tiny Shakespeare, in nats per token; None without a plan.
+        options: of the plan, which others may override.
     """
 
     plan: Plan | None
@@ -76,15 +77,12 @@ class Choice:
     held_out: int | None = None
     passes: float | None = None
     loss: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def cut(self) -> bool:
         """Whether the text is too short for the time."""
         return self.most is not None and self.steps + self.validations > self.most
-
-    def before(self) -> dict[str, Any]:
-        """Returns the options that others may override."""
-        return {} if self.plan is None or self.passes is None else self.plan.options(self.passes)
 
     def after(self) -> dict[str, Any]:
         """Returns the options that nothing overrides."""
@@ -143,7 +141,7 @@ def within_budget(args: list[str], spent: float = 0.0) -> tuple[list[str], list[
     print(row("budget", f"{budget}: {choice}"), file=page)
     if choice.loss is not None:
         print(row("", f"val/loss about {choice.loss:.2f}, if the text is like Tiny Shakespeare"), file=page)
-    return [*typed(choice.before()), *args, *typed(choice.after())], [choice.pace(began + seconds)]
+    return [*typed(choice.options), *args, *typed(choice.after())], [choice.pace(began + seconds)]
 
 
 def asked(given: Sequence[Given]) -> str | None:
@@ -213,7 +211,7 @@ def _of_unfinished_run(value: Mapping[str, Any], budget: str) -> dict[str, Any] 
         return None  # --resume itself will say so
     if str(config.get("budget")) != budget:
         return None
-    chosen = {*PLANS[0].options(0.0), *STEPS, *UNCHANGED, "trainer.precision", LIMIT}
+    chosen = {*PLANS[0].options(0.0, 1.0), *STEPS, *UNCHANGED, "trainer.precision", LIMIT}
     saved = [
         option
         for option in options.flattened(config, None)
@@ -238,7 +236,7 @@ class Chooser:
     def __init__(self, args: Sequence[str], named: bool) -> None:
         self.args = list(args)
         self.named = named
-        whole = [] if named else typed(PLANS[0].options(0.0) | {"data.block_size": SHORTEST})
+        whole = [] if named else typed(PLANS[0].options(0.0, 1.0) | {"data.block_size": SHORTEST})
         prepared = prepare(configure("fit", [*whole, *args, "--budget=null", *A_FIT_OF_ITS_OWN]))
         _, data, trainer = prepared.made()
         self.tokens = len(data.train_ids)
@@ -294,7 +292,9 @@ class Chooser:
             UserError: whatever is wrong with its options, or too little memory.
             KeyboardInterrupt: it was interrupted.
         """
-        self.tried[plan] = trial = try_out([*typed(plan.options(passes)), *self.args], FIRST + steps, longest)
+        self.tried[plan] = trial = try_out(
+            [*typed(plan.options(passes, self.characters)), *self.args], FIRST + steps, longest
+        )
         products = max(trial.step - self._besides_products(plan), trial.step / 4)
         self.rate = plan.flops_per_token * plan.tokens_per_step / products
 
@@ -356,7 +356,8 @@ class Chooser:
         read = max(steps, 1) * plan.tokens_per_step / plan.n_member  # tokens, by each network
         passes = read / self.tokens
         loss = law()(plan.parameters, read * self.per_token, self.characters, plan.n_member)  # per character
-        return replace(choice, passes=passes, loss=loss * self.per_token)
+        chosen = plan.options(passes, self.characters)
+        return replace(choice, passes=passes, loss=loss * self.per_token, options=chosen)
 
     def _besides_products(self, plan: Plan) -> float:
         return LAYER * plan.n_layer * plan.n_member
