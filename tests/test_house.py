@@ -144,7 +144,9 @@ def test_public_names():
 PRIVATE = {
     "__main__.py": {"_exit": "os:"},  # which is public all the same
     "interrupt.py": {"_exit": "os:"},
-    "model/packed.py": {"_linear_pointwise": "torch:ops.mkldnn", "_reorder_linear_weight": "torch:ops.mkldnn"},
+    "model/packed.py": dict.fromkeys(
+        ("_is_mkldnn_bf16_supported", "_linear_pointwise", "_reorder_linear_weight"), "torch:ops.mkldnn"
+    ),
     "training/board.py": {"_get_file_writer": "torch.utils.tensorboard:SummaryWriter"},
     "training/optimizer.py": {
         "_foreach_lerp_": "torch:", "_foreach_lerp": "torch:", "_foreach_mul_": "torch:", "_foreach_add_": "torch:",

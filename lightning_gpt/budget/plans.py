@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 MEMORISING = 8.0  # passes over the text from which on a network of half a parameter a character learns it by heart
-# passes times parameters a character, the exposure, up to which what learns a text faster learns it better, and dropout
-# does not help; and up to which a dropout of 0.1 is enough
-FRESH, FAMILIAR = 12.0, 30.0
+# Exposure to a text, passes times parameters a character: up to which dropout does not help, one network or several; up
+# to which a dropout of 0.1 is enough; up to which an optimizer that learns a text faster learns it better.
+FRESH, FRESH_TO_SEVERAL, FAMILIAR, FAST = 6.0, 12.0, 30.0, 20.0
 BRIEF = 3.0  # passes up to which a higher rate and a shorter momentum were measured to be better
 LARGEST = 8.0  # parameters a character: of a text of 30,000, 13 were worse than 3, see measured.csv
 WINDOW, POINTER = 64, 32  # of rung 9
@@ -63,6 +63,7 @@ class Plan:
             characters: of the training text.
         """
         exposure = passes * self.parameters / characters
+        fresh = exposure <= (FRESH_TO_SEVERAL if self.n_member > 1 else FRESH)
         members = {"model.network.n_member": self.n_member} if self.n_member > 1 else {}
         return {
             "data.block_size": self.block_size,
@@ -72,14 +73,14 @@ class Plan:
             "model.network.n_layer": self.n_layer,
             "model.network.n_head": self.n_head,
             "model.network.n_embd": self.n_embd,
-            "model.network.dropout": 0.0 if exposure <= FRESH else 0.1 if exposure <= FAMILIAR else 0.2,
+            "model.network.dropout": 0.0 if fresh else 0.1 if exposure <= FAMILIAR else 0.2,
             "model.network.zero_init": False,
             "model.network.window": WINDOW,
             "model.network.pointer": POINTER,
             **TRAINING,
             **(BRISK if passes <= BRIEF else {}),
-            "model.optimizer.second_momentum": 0.95 if exposure <= FRESH else 0.0,
-            "model.optimizer.cautious": exposure <= FRESH,
+            "model.optimizer.second_momentum": 0.95 if exposure <= FAST else 0.0,
+            "model.optimizer.cautious": exposure <= FAST,
         }
 
     def fits(self, characters: float) -> bool:

@@ -11,6 +11,7 @@ import torch
 from lightning_gpt import machine
 from lightning_gpt.budget import MEMORISING, duration
 from lightning_gpt.diagnosis.words import COPIED, RARE, STEPS
+from lightning_gpt.errors import collecting
 from lightning_gpt.launch.configuration import configure
 from lightning_gpt.launch.options import given_options
 from lightning_gpt.launch.preparation import Prepared, prepare
@@ -46,8 +47,10 @@ def examine(fit_options: Sequence[str]) -> dict[str, dict[str, Any]]:
     data = prepared.datamodule
     if data is not None and data.prepared is not None:
         findings["text"] = text = examine_text(data.prepared if prepared.problems else data.tokens)
-        blocks = not prepared.problems and text["examples"] is None
-        text["budgets"] = examine_budgets(fit_options) if blocks else {}
+        text["budgets"] = {}
+        if text["examples"] is None:
+            with collecting([]):  # whatever is wrong with the machine's options is among the recipe's problems
+                text["budgets"] = examine_budgets(fit_options)
     return findings
 
 

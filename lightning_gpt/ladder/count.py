@@ -11,7 +11,14 @@ from lightning_gpt.ladder.network import Network
 
 # The count is a polynomial in each of these: of degree 2 in the width, whose square the matrices have, of degree 1 in
 # all others. So networks of these small sizes tell it for any.
-SMALL = {"n_layer": (1, 2), "n_member": (1, 2), "n_embd": (2, 4, 6), "conv_width": (1, 2), "block_size": (2, 3)}
+SMALL = {
+    "n_layer": (1, 2),
+    "n_member": (1, 2),
+    "n_embd": (2, 4, 6),
+    "conv_width": (1, 2),
+    "block_size": (2, 3),
+    "pointer": (1, 2),
+}
 
 
 def count_parameters(network: type[Network], sizes: Mapping[str, Any]) -> int:

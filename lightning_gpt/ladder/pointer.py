@@ -44,7 +44,7 @@ class Pointer(nn.Module):
     def forward(self, x: Tensor, logits: Tensor, ids: Tensor, cache: Cache | None = None) -> Tensor:
         """Last states x (B, T, C), the network's logits (B, T, V) and what it read, ids (B, T), to logits (B, T, V)."""
         start, V = 0 if cache is None else cache.length, logits.shape[-1]
-        query, key, token = self.directions(self.query, x), self.directions(self.key, x), ids.unsqueeze(-1)
+        query, key, token = self.directions(self.query, x), self.directions(self.key, x), ids.long().unsqueeze(-1)
         if cache is not None:
             key, token = cache.extend(self, key, token)  # (B, start + T, size), (B, start + T, 1)
         T, seen = query.shape[1], key.shape[1] - 1
@@ -66,7 +66,9 @@ class Pointer(nn.Module):
 def votes(weights: Tensor, token: Tensor, V: int) -> Tensor:
     """Adds up the weights (B, T, S) that go to each token, of tokens (B, S): to (B, T, V), in fp32."""
     T, few = weights.shape[1], V <= FEW  # of many, one-hot rows would take more memory than all else
-    if few and T > 1 and (weights.dtype != torch.float32 or weights.device.type != "cpu"):
+    # in fp16 the gradient of a small share would be more than its largest number
+    fp16 = weights.is_cuda and torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda") == torch.float16
+    if few and T > 1 and not fp16 and (weights.dtype != torch.float32 or weights.device.type != "cpu"):
         return (weights @ F.one_hot(token, V).to(weights.dtype)).float()
     none = weights.new_zeros(*weights.shape[:2], V, dtype=torch.float32)
     return none.scatter_add(-1, token.unsqueeze(1).expand_as(weights), weights.float())

@@ -139,7 +139,7 @@ class ModernAttention(GPTAttention):
         super().__init__(config.n_embd, config.n_head, config.bias, dropout)
         self.rotary = config.rotary
         self.qk_norm = config.qk_norm
-        self.window = config.window
+        self.window = None if config.window is None else min(config.window, config.block_size)
 
     def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
         """x (B, T, C) to (B, T, C)."""
@@ -206,8 +206,7 @@ class ModernGPT(CachedNetwork):
         for block in self.blocks:
             x = block(x, cache)
         x = self.norm(x)
-        head = self.token_embedding if self.lm_head is None else self.lm_head
-        logits = F.linear(x, head.weight)  # (B, T, V)
+        logits = F.linear(x, self.token_embedding.weight) if self.lm_head is None else self.lm_head(x)  # (B, T, V)
         softcap = self.config.softcap
         if softcap is not None:
             logits = softcap * torch.tanh(logits / softcap)

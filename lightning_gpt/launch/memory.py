@@ -37,7 +37,7 @@ def must_fit_the_memory(
     state = weights_and_state(network, sizes, optimizer) // shares
     if said := too_much(state, trainer.accelerator):
         what = "weights, gradients and optimizer state" if optimizer else "weights"
-        names = [name for name in ("n_embd", "n_layer", "n_member", "block_size") if name in sizes]
+        names = [name for name in ("n_embd", "n_layer", "n_member", "block_size", "pointer") if name in sizes]
         largest = max(names, key=lambda name: sizes[name])
         raise UserError(f"model.network: its {what} would take {said}: lower {largest} {sizes[largest]}")
     if optimizer and (said := too_much(state + activations(sizes, batch_size), trainer.accelerator)):

@@ -30,8 +30,9 @@ def decode(
     mean cost of a token stays what it was. Without a cache it sees the last block_size tokens at each, and reads all of
     them each time. Up to block_size the text is the same. Rungs 1 to 7 have no cache.
 
-    The network is in eval mode whenever it runs, and back in the mode it was in between two tokens, so a caller that
-    stops early leaves nothing changed; with a generator given, torch's global random state is not touched.
+    The weights must stay what they are meanwhile: some are packed once. The network is in eval mode whenever it runs,
+    and back in the mode it was in between two tokens, so a caller that stops early leaves nothing changed; with a
+    generator given, torch's global random state is not touched.
 
     Args:
         network: any rung.
@@ -74,8 +75,9 @@ class Reader:
         self.autocast = bf16
         self.step: Step | None = None
         if isinstance(network, CachedNetwork) and cached:
-            if (len(ids) > 1 or bf16) and packable(network):
-                self.network = network = packed(network, len(ids), torch.bfloat16 if bf16 else torch.float32)
+            dtype = torch.bfloat16 if bf16 else torch.float32
+            if (len(ids) > 1 or bf16) and packable(network, dtype):
+                self.network = network = packed(network, len(ids), dtype)
                 self.autocast = False
             self.step = None if bf16 else decode_step(network, len(ids))
         self.modules = list(self.network.modules())
@@ -108,11 +110,15 @@ class Reader:
 
 
 def bytes_per_text(network: Network) -> int:
-    """Computes the bytes that each text takes while it is written: random generator, context, keys and values."""
+    """Computes the bytes that each text takes while it is written: random generator, context, cache, pointers."""
     sizes: dict[str, Any] = network.sizes
     members = network.n_member if isinstance(network, CachedNetwork) else 0
     attention, pointer = 2 * sizes.get("n_layer", 1) * sizes.get("n_embd", 0), sizes.get("pointer", 0)
-    return 5_000 + network.block_size * (8 + members * 4 * (attention + pointer + (2 if pointer else 0)))
+    kept = 8 + members * 4 * (attention + pointer + (2 if pointer else 0))  # of each token
+    compared = (
+        2 * 4 * network.block_size if pointer else 0
+    )  # with each other, while a block is read: scores and weights
+    return 5_000 + network.block_size * (kept + compared)
 
 
 def for_decoding(network: Network) -> Network:

@@ -30,9 +30,11 @@ class PackedLinear(nn.Module):
         return y.to(x.dtype)
 
 
-def packable(network: nn.Module) -> bool:
-    """Returns whether there is oneDNN for this network's weights."""
+def packable(network: nn.Module, dtype: torch.dtype = torch.float32) -> bool:
+    """Returns whether there is oneDNN for this network's weights, and for products in this type on this processor."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return False
     return hasattr(torch.ops.mkldnn, "_linear_pointwise") and all(
         weight.device.type == "cpu" for weight in network.parameters()

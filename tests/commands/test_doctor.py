@@ -35,10 +35,15 @@ def test_in_words(shell):
     assert "remove duplicates" in " ".join(out.split()) and max(map(len, out.splitlines())) <= 80
 
 
-def test_what_stands_in_the_way(shell):
+TRIAL = Trial(1.0, 0.3, 3, 0.2, 1.0, 0.1, 0)
+
+
+def test_what_stands_in_the_way(shell, monkeypatch):
+    monkeypatch.setattr(within, "try_out", lambda *_: TRIAL)
     (shell.folder / "odd.txt").write_text("Snowman once: ☃. " + "abcdefghij klmno\n" * 200)
     out = " ".join(shell("doctor", "--data.corpus=odd.txt", *TINY, "--data.block_size=5000").stdout.split())
     assert "☃" in out and "is too short" in out
+    assert "budgets 2m: " in out  # whose blocks are shorter
     (shell.folder / "latin.txt").write_bytes("déjà vu\n".encode("latin1") * 500)
     out = " ".join(shell("doctor", "--data.corpus=latin.txt", *TINY).stdout.split())
     assert "machine" in out and "is not UTF-8 text" in out
@@ -46,7 +51,7 @@ def test_what_stands_in_the_way(shell):
 
 
 def test_a_budget_is_examined_as_fit_would_spend_it(shell, monkeypatch):
-    monkeypatch.setattr(within, "try_out", lambda *_: Trial(1.0, 0.3, 3, 0.2, 1.0, 0.1, 0))
+    monkeypatch.setattr(within, "try_out", lambda *_: TRIAL)
     done = shell("doctor", "--data.corpus=text.txt", *OPEN, "--budget=1m", "--json")
     recipe = json.loads(done.stdout)["recipe"]
     assert "budget   1m: " in done.stderr and f"{recipe['steps']} steps" in done.stderr

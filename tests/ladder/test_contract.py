@@ -17,6 +17,7 @@ every_network = pytest.mark.parametrize("network", NETWORKS, ids=lambda n: n.__n
 MODES = {  # of reading, in which a network is another function of its past
     **{n.__name__: (n, {}) for n in NETWORKS},
     "ModernGPT with a window": (ModernGPT, {"window": 3}),
+    "ModernGPT with a window beyond all": (ModernGPT, {"window": 10**20}),
     "ModernGPT with a pointer": (ModernGPT, {"pointer": 4}),
     "ModernGPT with both": (ModernGPT, {"pointer": 4, "window": 2}),
     "Ensemble with both": (Ensemble, {"pointer": 4, "window": 2}),
@@ -228,3 +229,9 @@ def test_a_size_that_is_no_number_is_refused_by_name(network):
             sizes = {"vocab_size": 5, "block_size": 8, field.name: None}
             with pytest.raises(ValueError, match=f"{field.name} must be"):
                 network.config_class()(**sizes)
+
+
+@every_mode
+def test_ids_may_be_integers_of_half_the_size(network, sizes):
+    net, ids = make(network, **sizes), torch.randint(V, (2, T))
+    assert torch.equal(net(ids.int()), net(ids))

@@ -19,6 +19,7 @@ HUGE = {"vocab_size": 65, "block_size": 8, "n_head": 2, "n_embd": 10**12, "n_lay
         {"window": 3, "pointer": 5},
         {"pointer": 9, "n_embd": 4, "n_head": 2},
         {"pointer": 64, "window": 1, "n_head": 1},
+        {"pointer": 1},
     ],
     ids=str,
 )

@@ -68,6 +68,7 @@ def test_weights_gradients_and_moments(network, recipe):
         (["--model.network.n_layer=1000000000000"], "lower n_layer 1000000000000"),
         (["--model.network=Ensemble", f"--model.network.n_member={10**20}"], "lower n_member 1"),
         ([f"--model.network.n_embd={10**8}", f"--model.network.n_head={10**8}"], "would take 3.8 EB"),
+        (["--model.network=ModernGPT", f"--model.network.pointer={10**20}"], "lower pointer 1"),
         ([f"--data.batch_size={10**20}"], "lower data.batch_size 1"),
         ([f"--data.block_size={10**20}"], "too short"),
         (["--trainer.strategy=model_parallel", f"--model.network.n_embd={10**20}"], "over 1,000 YB"),

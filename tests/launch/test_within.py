@@ -125,7 +125,8 @@ def test_a_recipe_on_top_of_another_may_have_a_budget(tried, corpus, tmp_path):
     assert within_budget([f"--data.corpus={corpus}", "--config=saved.yaml"])[1] == []
 
 
-def test_a_printed_configuration_is_the_chosen_one(tried, shell):
+def test_a_printed_configuration_is_the_chosen_one(tried, shell, monkeypatch):
+    monkeypatch.setattr(stages, "process_age", lambda: 3.0)
     printed = yaml.safe_load(shell("fit", "--budget=60s", "--data.corpus=text.txt", "--print_config").stdout)
     assert printed["budget"] == "60s" and printed["data"]["block_size"] > within.SHORTEST
     assert printed["trainer"]["max_steps"] > within.FEWEST_STEPS

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 from lightning_gpt.ladder import GPT, Cache, Ensemble, ModernGPT
 from lightning_gpt.model import Sampling, TrainedGPT, decode, for_decoding
 from lightning_gpt.model.decode_step import DecodeStep, EnsembleStep, decode_step, exact_gelu
+from lightning_gpt.model.decoding import bytes_per_text
 from lightning_gpt.model.packed import PackedLinear, packable, packed
 from lightning_gpt.tokens import Characters
 
@@ -114,10 +115,27 @@ def test_packed_weights_change_nothing(kind, bias):
     assert packable(network)
     twin = packed(network.train(), 5)
     assert network.training and not any(module.training for module in twin.modules())
-    assert sum(isinstance(module, PackedLinear) for module in twin.modules()) > 0
+    layers = [module for module in twin.modules() if isinstance(module, PackedLinear)]
+    used = []
+    for layer in layers:
+        layer.register_forward_hook(lambda module, *_: used.append(module))
     assert not any(isinstance(module, PackedLinear) for module in network.modules())
     assert {id(p) for p in twin.embedding().parameters()} == {id(p) for p in network.embedding().parameters()}
     compare(network.eval(), Reading(twin.forward, twin.forward), 5)
+    assert layers and set(used) == set(layers)
+
+
+def test_nothing_is_packed_in_bf16_where_the_processor_can_t(monkeypatch):
+    network = randomised(ModernGPT)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
+    assert packable(network) and not packable(network, torch.bfloat16)
+    ids = torch.randint(V, (2, 3))
+    assert len(list(decode(network, ids, Sampling(5, bf16=True)))) == 5
+
+
+def test_a_text_takes_the_memory_in_which_a_pointer_compares():
+    without, pointed = (bytes_per_text(ModernGPT(V, 512, n_layer=1, n_head=1, n_embd=8, pointer=x)) for x in (0, 6))
+    assert pointed - without >= 2 * 4 * 512**2  # scores and weights, in fp32
 
 
 def test_packed_in_bf16_it_is_nearly_the_same_network():
@@ -151,7 +169,7 @@ def test_a_text_is_the_same_with_and_without_it(kind, sizes, rows):
 @pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize("is_packable", [False, True])
 def test_bf16_writes_a_text_wherever_it_is_computed(rows, cached, is_packable, monkeypatch):
-    monkeypatch.setattr("lightning_gpt.model.decoding.packable", lambda network: is_packable)
+    monkeypatch.setattr("lightning_gpt.model.decoding.packable", lambda *_: is_packable)
     gpt = TrainedGPT(randomised(ModernGPT), Characters("\nabcdefghij"))
     pieces = list(gpt.streams(rows, "a", 20, seed=1, bf16=True, cached=cached))
     assert len(pieces) == 21 and all(len(column) == rows for column in pieces)

@@ -20,7 +20,8 @@ const AROUND = 16; // tokens before each of them
  *
  * @typedef {object} Seen
  * @property {Inside} inside
- * @property {string[]} tokens of the window, as they are to be seen; the last is the one looked at
+ * @property {number[]} ids of the window; the last is the one looked at
+ * @property {string[]} tokens the same, as they are to be seen
  * @property {number | null} next the token that follows in the text
  * @property {Sampling} sampling
  */
@@ -72,7 +73,8 @@ export class Looker {
     const text = { network: this.client.network, ids };
     const { inside } = await this.client.ask({ task: "look", text, at: at - start, sampling });
     if (asked !== this.asked) return; // another place has been chosen
-    const read = ids.slice(0, at - start + 1).map((id) => this.text(id));
+    const seen = ids.slice(0, at - start + 1);
+    const read = seen.map((id) => this.text(id));
     this.where.replaceChildren(
       "Position ",
       element("b", "", String(at + 1)),
@@ -81,7 +83,7 @@ export class Looker {
       next ? " and is about to guess " : " and is about to guess what comes next.",
       ...(next ? [element("code", "", this.text(next.id)), "."] : []),
     );
-    this.draw({ inside, tokens: read, next: next ? next.id : null, sampling });
+    this.draw({ inside, ids: seen, tokens: read, next: next ? next.id : null, sampling });
   }
 
   /** @param {Seen} seen */
@@ -226,7 +228,7 @@ export class Looker {
   }
 
   /** @param {Seen} seen */
-  copies({ inside, tokens, next }) {
+  copies({ inside, ids, tokens, next }) {
     const { V, network, sizes } = this.sizes;
     const { unit } = this.client.tokenizer;
     const { copied } = inside;
@@ -235,11 +237,10 @@ export class Looker {
       .sort((a, b) => copied[b] - copied[a])
       .slice(0, COPIES)
       .filter((place) => copied[place] > 0);
-    const following = next === null ? null : this.text(next);
     const rows = places.map((place) => {
       const before = tokens.slice(Math.max(0, place - AROUND), place).join("");
       const made = chip("span", tokens[place], copied[place]);
-      if (tokens[place] === following) made.classList.add("right");
+      if (ids[place] === next) made.classList.add("right");
       return element(
         "tr",
         "",
