@@ -12,11 +12,12 @@ from lightning_gpt import machine
 from lightning_gpt.budget import MEMORISING, duration
 from lightning_gpt.diagnosis.words import COPIED, RARE, STEPS
 from lightning_gpt.errors import collecting
+from lightning_gpt.launch.choice import Chooser
 from lightning_gpt.launch.configuration import configure
-from lightning_gpt.launch.options import given_options
+from lightning_gpt.launch.options import as_arguments, given_options
 from lightning_gpt.launch.preparation import Prepared, prepare
 from lightning_gpt.launch.trial import A_FIT_OF_ITS_OWN, try_out
-from lightning_gpt.launch.within import Chooser, typed, within_budget
+from lightning_gpt.launch.within import within_budget
 from lightning_gpt.text import Tokens
 from lightning_gpt.text.mapped import token_counts
 from lightning_gpt.text.overlap import LONG, covered, training_index
@@ -194,7 +195,7 @@ def examine_budgets(fit_options: Sequence[str]) -> dict[str, dict[str, Any]]:
     """
     value = {option.name: option.value for option in given_options(list(fit_options))}
     text = {name: x for name, x in value.items() if name.startswith("data.") or name in OF_THE_MACHINE}
-    chooser = Chooser(typed({name: x for name, x in text.items() if name not in OF_A_RECIPE}), named=False)
+    chooser = Chooser(as_arguments({name: x for name, x in text.items() if name not in OF_A_RECIPE}), named=False)
     chooser.try_out(chooser.plans()[2], 0.0, STEPS)  # a smaller one's steps are too short to be measured well
     choices = {budget: chooser.best(duration(budget)) for budget in BUDGETS}
     return {

@@ -167,6 +167,11 @@ def typed(value: Any) -> str:
     return json.dumps(value, default=_as_plain)
 
 
+def as_arguments(chosen: Mapping[str, Any]) -> list[str]:
+    """Writes options as they would be typed."""
+    return [f"--{name}={typed(value)}" for name, value in chosen.items()]
+
+
 def _as_plain(value: Any) -> Any:
     """Converts NumPy's and PyTorch's numbers to Python's, paths to texts.
 

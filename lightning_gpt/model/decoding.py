@@ -115,9 +115,7 @@ def bytes_per_text(network: Network) -> int:
     members = network.n_member if isinstance(network, CachedNetwork) else 0
     attention, pointer = 2 * sizes.get("n_layer", 1) * sizes.get("n_embd", 0), sizes.get("pointer", 0)
     kept = 8 + members * 4 * (attention + pointer + (2 if pointer else 0))  # of each token
-    compared = (
-        2 * 4 * network.block_size if pointer else 0
-    )  # with each other, while a block is read: scores and weights
+    compared = 2 * 4 * network.block_size if pointer else 0  # with all others, while a block is read: scores, weights
     return 5_000 + network.block_size * (kept + compared)
 
 

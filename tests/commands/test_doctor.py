@@ -5,7 +5,7 @@ import torch
 from conftest import OPEN, TEXT, TINY
 
 from lightning_gpt import machine
-from lightning_gpt.launch import within
+from lightning_gpt.launch import choice
 from lightning_gpt.launch.trial import Trial
 
 
@@ -39,7 +39,7 @@ TRIAL = Trial(1.0, 0.3, 3, 0.2, 1.0, 0.1, 0)
 
 
 def test_what_stands_in_the_way(shell, monkeypatch):
-    monkeypatch.setattr(within, "try_out", lambda *_: TRIAL)
+    monkeypatch.setattr(choice, "try_out", lambda *_: TRIAL)
     (shell.folder / "odd.txt").write_text("Snowman once: ☃. " + "abcdefghij klmno\n" * 200)
     out = " ".join(shell("doctor", "--data.corpus=odd.txt", *TINY, "--data.block_size=5000").stdout.split())
     assert "☃" in out and "is too short" in out
@@ -51,7 +51,7 @@ def test_what_stands_in_the_way(shell, monkeypatch):
 
 
 def test_a_budget_is_examined_as_fit_would_spend_it(shell, monkeypatch):
-    monkeypatch.setattr(within, "try_out", lambda *_: TRIAL)
+    monkeypatch.setattr(choice, "try_out", lambda *_: TRIAL)
     done = shell("doctor", "--data.corpus=text.txt", *OPEN, "--budget=1m", "--json")
     recipe = json.loads(done.stdout)["recipe"]
     assert "budget   1m: " in done.stderr and f"{recipe['steps']} steps" in done.stderr

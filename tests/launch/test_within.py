@@ -16,12 +16,13 @@ from lightning_gpt.budget.plans import TRAINING
 from lightning_gpt.commands import stages
 from lightning_gpt.commands.verify_resume import same, saved_values
 from lightning_gpt.errors import UserError
-from lightning_gpt.launch import within
+from lightning_gpt.launch import choice
+from lightning_gpt.launch.choice import Chooser
 from lightning_gpt.launch.configuration import configure
 from lightning_gpt.launch.pace import Pace, steps_within
 from lightning_gpt.launch.recipe import read_recipe
 from lightning_gpt.launch.trial import Stopwatch, Trial, try_out
-from lightning_gpt.launch.within import Chooser, within_budget
+from lightning_gpt.launch.within import within_budget
 
 FAST = Trial(step=0.01, held_out=0.3, batches=3, samples=0.2, besides=1.0, ending=0.1, peak_memory=0)
 
@@ -35,7 +36,7 @@ def tried(monkeypatch):
         tried.append(args)
         return FAST
 
-    monkeypatch.setattr(within, "try_out", try_out)
+    monkeypatch.setattr(choice, "try_out", try_out)
     return tried
 
 
@@ -128,8 +129,8 @@ def test_a_recipe_on_top_of_another_may_have_a_budget(tried, corpus, tmp_path):
 def test_a_printed_configuration_is_the_chosen_one(tried, shell, monkeypatch):
     monkeypatch.setattr(stages, "process_age", lambda: 3.0)
     printed = yaml.safe_load(shell("fit", "--budget=60s", "--data.corpus=text.txt", "--print_config").stdout)
-    assert printed["budget"] == "60s" and printed["data"]["block_size"] > within.SHORTEST
-    assert printed["trainer"]["max_steps"] > within.FEWEST_STEPS
+    assert printed["budget"] == "60s" and printed["data"]["block_size"] > choice.SHORTEST
+    assert printed["trainer"]["max_steps"] > choice.FEWEST_STEPS
 
 
 @pytest.mark.parametrize("limit", [1, 0.5])
@@ -172,8 +173,8 @@ def test_no_choice_learns_the_text_by_heart(tried, corpus):
     chooser = Chooser([f"--data.corpus={corpus}"], named=False)
     for seconds in (30, 600, 24 * 3600):
         chooser.tried = dict.fromkeys(PLANS, FAST)
-        choice = chooser.best(seconds)
-        assert choice.passes <= 8 or choice.plan.parameters <= 0.5 * chooser.tokens
+        chosen = chooser.best(seconds)
+        assert chosen.passes <= 8 or chosen.plan.parameters <= 0.5 * chooser.tokens
 
 
 def test_a_held_out_text_that_takes_too_long_is_read_in_part(tried, corpus):
@@ -181,8 +182,8 @@ def test_a_held_out_text_that_takes_too_long_is_read_in_part(tried, corpus):
     chooser.tried[None] = Trial(
         step=0.01, held_out=100.0, batches=1000, samples=0.2, besides=1.0, ending=0.1, peak_memory=0
     )
-    choice = chooser.fitted(None, 60.0)
-    assert 1 <= choice.held_out < 20 and choice.after()["trainer.limit_val_batches"] == choice.held_out
+    chosen = chooser.fitted(None, 60.0)
+    assert 1 <= chosen.held_out < 20 and chosen.after()["trainer.limit_val_batches"] == chosen.held_out
 
 
 def test_a_trial_that_is_interrupted_says_that_nothing_is_kept(corpus, monkeypatch, capfd):
@@ -220,9 +221,9 @@ def test_a_run_is_fitted_once_more_on_its_way_and_its_config_makes_it_again(
     shell, monkeypatch, schedule, left, steps, changes
 ):
     monkeypatch.setattr(stages, "process_age", lambda: 3.0)
-    monkeypatch.setattr(within, "try_out", lambda *_: dataclasses.replace(FAST, step=1.0))
+    monkeypatch.setattr(choice, "try_out", lambda *_: dataclasses.replace(FAST, step=1.0))
     # of any number of steps that time would allow, on whatever machine, at most 20 are taken
-    monkeypatch.setattr(within, "Pace", lambda _, *given: Pace(time.perf_counter() + left, given[0], most=20))
+    monkeypatch.setattr(choice, "Pace", lambda _, *given: Pace(time.perf_counter() + left, given[0], most=20))
     rates = [f"--model.schedule.decay={schedule}", "--model.schedule.decay_fraction=0.5"]
     given = [*OPEN, *rates, "--data.corpus=text.txt", "--trainer.log_every_n_steps=1"]
     shell("fit", "--budget=20s", "--name=first", *given)
@@ -244,15 +245,15 @@ def test_a_run_is_fitted_once_more_on_its_way_and_its_config_makes_it_again(
 
 def test_the_config_of_a_run_makes_it_again_and_an_interrupted_one_goes_on(shell, monkeypatch):
     monkeypatch.setattr(stages, "process_age", lambda: 3.0)
-    monkeypatch.setattr(within, "Pace", lambda *_: Callback())
-    monkeypatch.setattr(within, "try_out", lambda *_: dataclasses.replace(FAST, step=1.0))
+    monkeypatch.setattr(choice, "Pace", lambda *_: Callback())
+    monkeypatch.setattr(choice, "try_out", lambda *_: dataclasses.replace(FAST, step=1.0))
     args = ["--data.corpus=text.txt", *OPEN]
     shell("fit", "--budget=20s", "--name=first", *args)
     first = shell.folder / "runs/first/version_0"
     saved = yaml.safe_load((first / "config.yaml").read_text())
     assert saved["budget"] == "20s" and 0 < saved["trainer"]["max_steps"] < 20
 
-    monkeypatch.setattr(within, "try_out", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(choice, "try_out", lambda *_: pytest.fail("measured again"))
     shell("fit", f"--config={first / 'config.yaml'}", "--name=second")
     assert losses(shell.folder / "runs/second/version_0") == losses(first)
 
@@ -265,8 +266,8 @@ def test_the_config_of_a_run_makes_it_again_and_an_interrupted_one_goes_on(shell
 def interrupted(shell, monkeypatch):
     """A shell with the run of a budget that did not come to its end, whose steps were counted anew."""
     monkeypatch.setattr(stages, "process_age", lambda: 3.0)
-    monkeypatch.setattr(within, "try_out", lambda *_: dataclasses.replace(FAST, step=1.0))
-    monkeypatch.setattr(within, "Pace", lambda *_: Pace(time.perf_counter() - 1.0, 0.0))
+    monkeypatch.setattr(choice, "try_out", lambda *_: dataclasses.replace(FAST, step=1.0))
+    monkeypatch.setattr(choice, "Pace", lambda *_: Pace(time.perf_counter() - 1.0, 0.0))
     shell("fit", "--budget=20s", "--data.corpus=text.txt", *OPEN)
     first = shell.folder / "runs/budget-20s/version_0"
     assert yaml.safe_load((first / "config.yaml").read_text())["model"]["schedule"]["changes"]
@@ -279,8 +280,8 @@ def interrupted(shell, monkeypatch):
 def test_ask_asks_once_and_a_new_run_is_measured_anew(interrupted, monkeypatch, answer, measured, versions):
     asked, tried = [], []
     monkeypatch.setattr("builtins.input", lambda question: asked.append(question) or answer)
-    monkeypatch.setattr(within, "try_out", lambda *_: tried.append(1) or dataclasses.replace(FAST, step=1.0))
-    monkeypatch.setattr(within, "Pace", lambda *_: Callback())
+    monkeypatch.setattr(choice, "try_out", lambda *_: tried.append(1) or dataclasses.replace(FAST, step=1.0))
+    monkeypatch.setattr(choice, "Pace", lambda *_: Callback())
     monkeypatch.setattr(Stream, "isatty", lambda _: True)
     interrupted("fit", "--budget=20s", "--data.corpus=text.txt", "--resume=ask", *OPEN)
     runs = interrupted.folder / "runs/budget-20s"
@@ -293,7 +294,7 @@ def test_ask_knows_nothing_of_an_interrupted_run_on_another_text(interrupted, mo
     tried = []
     monkeypatch.setattr("builtins.input", lambda _: pytest.fail("asked"))
     monkeypatch.setattr(Stream, "isatty", lambda _: True)
-    monkeypatch.setattr(within, "try_out", lambda *_: tried.append(1) or dataclasses.replace(FAST, step=1.0))
+    monkeypatch.setattr(choice, "try_out", lambda *_: tried.append(1) or dataclasses.replace(FAST, step=1.0))
     (interrupted.folder / "other.txt").write_text(TEXT[::-1])
     interrupted("fit", "--budget=20s", "--data.corpus=other.txt", "--resume=ask", *OPEN)
     assert len(tried) == 1 and (interrupted.folder / "runs/budget-20s/version_1").exists()
@@ -317,7 +318,7 @@ def test_the_steps_within_a_time_are_the_most_that_end_in_it(every, done, left):
 def test_a_run_is_counted_twice(shell, monkeypatch):
     """A machine that becomes three times as fast after the first count, and then three times as slow as at first."""
     monkeypatch.setattr(stages, "process_age", lambda: 3.0)
-    monkeypatch.setattr(within, "try_out", lambda *_: dataclasses.replace(FAST, step=0.3))
+    monkeypatch.setattr(choice, "try_out", lambda *_: dataclasses.replace(FAST, step=0.3))
     counted = iter([50, 3])
     monkeypatch.setattr("lightning_gpt.launch.pace.steps_within", lambda *_: next(counted))
     shell("fit", "--budget=20s", "--name=first", *OPEN, "--data.corpus=text.txt")
@@ -338,6 +339,6 @@ def test_no_text_is_learned_by_heart_whatever_the_time(characters, seconds):
         tokens=characters, held_out=characters // 9, per_token=1.0, characters=characters, rate=2e11, accumulate=1,
         tried={}, named=False, block_size=None,
     )  # fmt: skip
-    choice = chooser.best(seconds)
-    assert choice.steps >= within.FEWEST_STEPS
-    assert choice.passes <= 9  # a tiny network that reads on and on is no choice either
+    chosen = chooser.best(seconds)
+    assert chosen.steps >= choice.FEWEST_STEPS
+    assert chosen.passes <= 9  # a tiny network that reads on and on is no choice either
