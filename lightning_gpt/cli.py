@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from lightning_gpt import interrupt
 from lightning_gpt.arguments.environment import must_be_numbered
 from lightning_gpt.errors import Interrupted, UserError, did_you_mean
+from lightning_gpt.imports import unused_hidden
 from lightning_gpt.terminal import lost_output, styled, visible
 
 
@@ -54,7 +55,9 @@ class Command(NamedTuple):
     def __call__(self, name: str, args: list[str]) -> None:
         """Runs the command under its name."""
         module, _, function = self.function.partition(":")
-        self.calls(name, getattr(import_module(f"lightning_gpt.commands.{module}"), function), args)
+        with unused_hidden():
+            called = getattr(import_module(f"lightning_gpt.commands.{module}"), function)
+        self.calls(name, called, args)
 
 
 COMMANDS = {
