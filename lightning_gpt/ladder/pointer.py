@@ -35,9 +35,10 @@ class Pointer(nn.Module):
 
     def init_weights(self) -> None:
         """Lets similar states point at each other from the first step on: queries and keys begin as the same."""
-        nn.init.orthogonal_(self.query.weight)
+        directions = nn.init.orthogonal_(torch.empty_like(self.query.weight, dtype=torch.float32))
         with torch.no_grad():
-            self.key.weight.copy_(self.query.weight)
+            for layer in (self.query, self.key):
+                layer.weight.copy_(directions)
         nn.init.zeros_(self.sentinel.weight)
         nn.init.ones_(self.sentinel.bias)
 
@@ -65,10 +66,15 @@ class Pointer(nn.Module):
 
 def votes(weights: Tensor, token: Tensor, V: int) -> Tensor:
     """Adds up the weights (B, T, S) that go to each token, of tokens (B, S): to (B, T, V), in fp32."""
-    T, few = weights.shape[1], V <= FEW  # of many, one-hot rows would take more memory than all else
-    # in fp16 the gradient of a small share would be more than its largest number
-    fp16 = weights.is_cuda and torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda") == torch.float16
-    if few and T > 1 and not fp16 and (weights.dtype != torch.float32 or weights.device.type != "cpu"):
-        return (weights @ F.one_hot(token, V).to(weights.dtype)).float()
+    T, on_cpu = weights.shape[1], weights.device.type == "cpu"
+    # of many, one-hot rows would take more memory than all else; but only they are added in the same order each time
+    few = V <= FEW or (weights.is_cuda and torch.are_deterministic_algorithms_enabled())
+    if few and T > 1 and (weights.dtype != torch.float32 or not on_cpu):
+        rows = F.one_hot(token, V).to(weights.dtype)
+        if weights.is_cuda and torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda") == torch.float16:
+            # not in fp16, where the gradient of a small share would be more than the largest number
+            with torch.autocast("cuda", enabled=False):
+                return weights.float() @ rows.float()
+        return (weights @ rows).float()
     none = weights.new_zeros(*weights.shape[:2], V, dtype=torch.float32)
     return none.scatter_add(-1, token.unsqueeze(1).expand_as(weights), weights.float())

@@ -87,3 +87,18 @@ def test_a_name_that_is_new_to_the_network_is_spelled_as_before():
     with torch.no_grad():
         loss = F.cross_entropy(net(ids)[0, 7:-1], ids[0, 8:])
     assert loss < 0.5 * math.log(V)
+
+
+def test_it_is_made_in_types_that_have_no_qr():
+    """As --trainer.precision bf16-true makes it."""
+    weights = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        torch.manual_seed(0)
+        torch.set_default_dtype(dtype)
+        try:
+            weights[dtype] = ModernGPT(V, 8, n_embd=32, pointer=4).pointer.query.weight
+        finally:
+            torch.set_default_dtype(torch.float32)
+    assert weights[torch.bfloat16].dtype == torch.bfloat16
+    product = weights[torch.float32] @ weights[torch.float32].mT
+    torch.testing.assert_close(product, torch.eye(4))
