@@ -16,7 +16,7 @@ CONFIGS = $(addprefix --config ,$(CONFIG))
 export PROMPT
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-export data train validate generate report page doctor ladder watch tensorboard test test-slow test-browser check check-page bench bench-long notebooks notebooks-run pictures clean
+.PHONY: help setup setup-export data train validate generate report page doctor ladder watch tensorboard test test-slow test-browser test-gpu check check-page bench bench-long notebooks notebooks-run pictures clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -79,6 +79,9 @@ test-slow: setup-export ## the tests that take minutes: kills for every rung, se
 test-browser: setup ## the tests of TensorBoard, the report and the pages in Chromium, with pictures in screenshots/
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[browser]'
 	@$(BIN)/python -m pytest -m browser -rs $(WORKERS:worksteal=loadfile) $(ARGS)
+
+test-gpu: setup ## the tests that need a CUDA device
+	@$(BIN)/python -m pytest -m gpu -rs $(ARGS)
 
 # tqdm would ask for widgets in every notebook; a bar of text will do
 notebooks: setup ## the lecture as notebooks, to run and to change: opens docs/lecture in JupyterLab

@@ -19,6 +19,7 @@ LEAVES = {"errors", "files", "interrupt", "terminal"}
 ALLOWED = {
     "errors": set(),
     "files": set(),
+    "imports": set(),
     "interrupt": set(),
     "terminal": set(),
     "machine": set(),
@@ -56,7 +57,7 @@ ALLOWED = {
         "training",
         "launch",
     },
-    "cli": LEAVES | {"arguments", "commands"},
+    "cli": LEAVES | {"arguments", "commands", "imports"},
     "__init__": {"errors", "ladder", "model", "runs", "training", "launch"},
     "__main__": {"cli", "interrupt", "terminal"},
 }
@@ -64,6 +65,7 @@ NO_LIGHTNING = {
     "arguments",
     "errors",
     "files",
+    "imports",
     "interrupt",
     "terminal",
     "machine",
@@ -150,7 +152,8 @@ PRIVATE = {
     "training/board.py": {"_get_file_writer": "torch.utils.tensorboard:SummaryWriter"},
     "training/optimizer.py": {
         "_foreach_lerp_": "torch:", "_foreach_lerp": "torch:", "_foreach_mul_": "torch:", "_foreach_add_": "torch:",
-        "_foreach_mul": "torch:", "_foreach_addcmul_": "torch:",
+        "_foreach_mul": "torch:", "_foreach_addcmul_": "torch:", "_foreach_sign_": "torch:",
+        "_foreach_clamp_min_": "torch:",
     },
     "machine.py": {"_is_avx512_bf16_supported": "torch:cpu", "_is_amx_tile_supported": "torch:cpu"},
 }  # fmt: skip

@@ -59,10 +59,13 @@ def run(prepared: Prepared) -> Run | None:
         stack.enter_context(signals_as_before())
         stack.callback(_leave_group)
         stack.enter_context(_one_voice())
-        stack.enter_context(quiet("lightning.pytorch.utilities.rank_zero"))
+        for name in ("utilities.rank_zero", "accelerators.cuda"):  # the run's card says what is used
+            stack.enter_context(quiet(f"lightning.pytorch.{name}"))
         stack.enter_context(warnings.catch_warnings())
         # from within Lightning 2.6.6, of a torch newer than it knows
         warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)")
+        # of recorded passes, whose gradients are added up on the stream that recorded them: they are waited for
+        warnings.filterwarnings("ignore", r"The AccumulateGrad node's stream does not match")
         # of values that torchmetrics has summed over all ranks before they are logged
         warnings.filterwarnings("ignore", r"It is recommended to use .*sync_dist=True")
         if prepared.has_folder:
@@ -212,9 +215,12 @@ def _print_summary(prepared: Prepared) -> None:
     result = Result.read(Path(best.best_model_path).parent.parent)
     exact = None if result is None or result.best is None else result.best.exact
     answered = "" if exact is None else f", {exact:.2%} of the held-out lines answered exactly"
+    there, limit = len(data.val_dataloader()), trainer.limit_val_batches
+    read = int(there * limit) if isinstance(limit, float) else min(limit, there)
+    part = "" if read == there else f", the first {read:,} of its {there:,} held-out batches"
     print(
         f"{styled(f'best val/loss {loss:.4f}', 'bold', 'green')} nats per {tokens.tokenizer.unit} "
-        f"({tokens.held_out.bits_per_character(loss):.3f} bits per character) on {tokens.corpus}{answered}\n"
+        f"({tokens.held_out.bits_per_character(loss):.3f} bits per character) on {tokens.corpus}{part}{answered}\n"
         f"  saved in     {path}\n"
         f"  validate     {program} validate --ckpt_path {path}\n"
         f"  write text   {program} generate --ckpt_path {path}{prompt}\n"

@@ -180,7 +180,7 @@ class Page(Callback):
         """Finds ids (T,) of the first held-out line that is long enough to be of interest, or the beginning."""
         assert module.net is not None
         size = min(self.LINE, module.net.block_size)
-        return held_out_line(module.data.tokens, size).to(module.device)
+        return held_out_line(module.data.tokens, size)
 
 
 def writer_of(trainer: Trainer) -> SummaryWriter | None:

@@ -26,6 +26,7 @@ from lightning_gpt.tokens import Tokenizer
 from lightning_gpt.tokens.tokenizer import listed, token_ids
 from lightning_gpt.training.datamodule import CharDataModule
 from lightning_gpt.training.optimizer import AdamW, Muon, OptimizerRecipe
+from lightning_gpt.training.replay import Replay, replayable
 from lightning_gpt.training.restoring import prepare_to_restore, state_after_a_step
 from lightning_gpt.training.schedule import Schedule
 from lightning_gpt.training.sharding import Sharded, gathered, must_suit, network_class, shard
@@ -47,7 +48,8 @@ class LanguageModel(Steps):
         network: a rung of the ladder and its sizes.
         optimizer: the recipe that makes its optimizer.
         schedule: the learning rate's course.
-        compile: compile the network (needs a C++ compiler; worth its minute in long runs).
+        compile: compile the network (needs a C++ compiler; worth its minute in long runs on a CPU, while on CUDA its
+            passes are replayed otherwise, see `replay`).
         freeze_blocks: how many blocks, from the input on, keep the weights that they begin with.
         teacher: a checkpoint whose network's probabilities are learned in place of the text's next tokens, see
             `teacher.Teacher`; the losses that are logged are on the text all the same.
@@ -76,6 +78,7 @@ class LanguageModel(Steps):
         self.net: Network | None = None
         self.record: Record | None = None  # of the network, which another text must fit
         self._configured = False
+        self._replay: Replay | None = None
         self.provenance: tuple[Origin, ...] = ()  # of the weights, before the text of this run
         self._earlier_steps = 0  # how many of this run's steps were on earlier texts
 
@@ -190,6 +193,7 @@ class LanguageModel(Steps):
             self.net.compile(options={"fallback_random": True})
         if isinstance(self.trainer.strategy, Sharded):
             shard(self.net, self.trainer.strategy.root_device)
+        self._replay = Replay(self.net) if replayable(self.trainer) and not self.compile_network else None
 
     def _begin_with(self, source: TrainedGPT, net: Network) -> None:
         """Copies a trained network's weights, and its provenance."""
@@ -203,14 +207,14 @@ class LanguageModel(Steps):
             self.print(f"new to the network: {len(added):,} {self.tokenizer.unit}s, {listed(new)}")
 
     def whole_net(self) -> Network | None:
-        """Returns a network that the first rank can run by itself; None on others. All ranks must call it."""
+        """Returns a network, on the CPU, that one rank can run by itself; None but on the first. All must call it."""
         assert self.net is not None
         return gathered(self.net, self.trainer.is_global_zero)
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (B, T) to logits (B, T, V)."""
         assert self.net is not None
-        return self.net(ids)
+        return self.net(ids) if self._replay is None else self._replay(ids)
 
     def on_fit_start(self) -> None:
         """Reads the teacher, where there is one.

@@ -178,8 +178,9 @@ class MuonAdamW(Optimizer):
             weights, each = my_rows(alike), list(direction)
             decay = group["lr"] * group["weight_decay"]
             if self.cautious:
-                smaller = torch._foreach_mul(weights, each)  # above 0 where the step makes a weight smaller
-                decayed = [(x > 0).to(x.dtype) for x in smaller]
+                decayed = torch._foreach_mul(weights, each)  # above 0 where the step makes a weight smaller
+                torch._foreach_sign_(decayed)
+                torch._foreach_clamp_min_(decayed, 0.0)
                 torch._foreach_addcmul_(weights, weights, decayed, value=-decay)
             else:
                 torch._foreach_mul_(weights, 1 - decay)

@@ -148,18 +148,18 @@ def network_class(net: Network) -> type[Network]:
 
 
 def gathered(net: Network, first: bool) -> Network | None:
-    """Returns the network, or a copy with whole weights where it is split, on the same device; None where not `first`.
+    """Returns the network if it is whole and on the CPU, else a copy that is; None where not `first`.
 
-    All ranks must call it. To write or to draw needs a network that one rank can run by itself.
+    All ranks must call it. To write or to draw needs a network that one rank can run by itself; and to write token by
+    token, as all of that is read again for each, is faster on a CPU.
     """
-    if not isinstance(net, FSDPModule):
+    if not isinstance(net, FSDPModule) and next(net.parameters()).device.type == "cpu":
         return net if first else None
-    device = next(net.parameters()).device
     weights = {name: kept(value, first) for name, value in net.state_dict().items()}
     if not first:
         return None
     kind: Callable[..., Network] = network_class(net)
     with torch.device("meta"):
         copy = kind(**net.sizes)
-    copy.load_state_dict(weights, assign=True)
-    return copy.to(device).train(net.training)
+    copy.load_state_dict({name: weight.cpu() for name, weight in weights.items()}, assign=True)
+    return copy.train(net.training)
