@@ -50,11 +50,12 @@ class Bench:
             options: the fit's others.
         """
         budget = recipe.startswith("--")
+        device = ["--trainer.accelerator=cpu"] if "cpu" in recipe else []  # as the plain loop
         name = f"{'budget' if budget else recipe}-{next(self._numbers)}"
         seconds, _ = timed(
             "-m", "lightning_gpt", "fit", recipe if budget else f"--config={self.configs / recipe}.yaml",
             f"--runs_dir={self.folder}", f"--data.data_dir={self.data_dir}", "--data.offline_corpus=null",
-            f"--name={name}", *options,
+            f"--name={name}", *device, *options,
         )  # fmt: skip
         newest = newest_last(self.folder / name)
         assert newest is not None
@@ -64,12 +65,31 @@ class Bench:
 
     def step(self) -> list[Row]:
         """Measures a Trainer's step beside the plain loop's: the same network, batch and precision."""
+        return [self._step("a training step of nanoGPT's CPU recipe, fp32", "nanogpt-cpu")]
+
+    def _step(self, what: str, recipe: str, *plain_options: str) -> Row:
         plain, ours = [], []
         for _ in range(self.rounds):
-            plain.append(1e3 * self.plain("--bare", "--steps=300")[1]["step_seconds"])
-            result = self.ours("nanogpt-cpu", *steps_of(300))[1].result
-            ours.append(1e3 * result.seconds / result.steps)
-        return [Row("a training step of nanoGPT's CPU recipe, fp32", "ms", plain, ours)]
+            plain.append(1e3 * self.plain("--bare", "--steps=300", *plain_options)[1]["step_seconds"])
+            ours.append(1e3 * self._seconds_a_step(recipe, 150))
+        return Row(what, "ms", plain, ours)
+
+    def _seconds_a_step(self, recipe: str, steps: int, *options: str) -> float:
+        """Measures so many steps of a recipe after as many others, the first of which may compile."""
+        short = self.ours(recipe, *options, *steps_of(2 * steps, steps))[1].result.validations
+        return (short[1].seconds - short[0].seconds) / steps
+
+    def gpu(self) -> list[Row]:
+        """Measures on a CUDA device: nanoGPT's recipe for one, compiled, and our shortest that ends at its loss."""
+        plain, ours = [], []
+        for _ in range(self.rounds):
+            plain.append(self.plain("--gpu", f"--loss={NANOGPT_ON_GPU}"))
+            ours.append(self.ours("gpu-fast"))
+        return [
+            self._step("a training step of nanoGPT's GPU recipe, bf16", "nanogpt-gpu", "--gpu"),
+            Row(f"whole process to {NANOGPT_ON_GPU} on a GPU", "s", [s for s, _ in plain], [s for s, _ in ours]),
+            Row("its val loss", "nats", [r["val_loss"] for _, r in plain], [val_loss(run) for _, run in ours]),
+        ]
 
     def time(self) -> list[Row]:
         """Measures whole processes: the plain loop's recipe, and our shortest that ends at its loss or below."""
@@ -103,9 +123,7 @@ class Bench:
         config = "cpu-10min" if self.seconds >= 600 else "cpu"
         rows = []
         for name, options in TOKENS.items():
-            short = self.ours(config, *options, *steps_of(2 * TRIAL, TRIAL))[1].result.validations
-            step = (short[1].seconds - short[0].seconds) / TRIAL  # without the first ones, which may compile
-            steps = max(10, int(self.seconds / step))
+            steps = max(10, int(self.seconds / self._seconds_a_step(config, TRIAL, *options)))
             result = self.ours(config, *options, *steps_of(steps))[1].result
             what = f"{name} as tokens, {config}.yaml: {steps:,} steps in {result.seconds:.0f} s"
             assert result.last is not None
@@ -216,7 +234,9 @@ MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
     "preparation": Bench.preparation,
     "tokens": Bench.tokens,
     "long": Bench.long,
+    "gpu": Bench.gpu,
 }
+NANOGPT_ON_GPU = 1.4697  # the loss that nanoGPT publishes for its recipe for a GPU
 TRIAL = 100  # steps from which is told how many fill the time
 TOKENS = {
     "characters": ["--data.tokenizer=characters"],
@@ -275,7 +295,7 @@ def bench(
     """Measure this project beside a plain PyTorch loop, and write the table to <runs_dir>/bench/table.md.
 
     Args:
-        measure: What: step, time, budget, generation, preparation, tokens, long; several with commas.
+        measure: What: step, time, budget, generation, preparation, tokens, long, gpu; several with commas.
         rounds: How often each side is measured, in turns.
         seconds: How long each tokenizer is trained, for tokens; from 600 on by the recipe of ten minutes.
         configs: The folder of the recipes.
