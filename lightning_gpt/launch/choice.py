@@ -26,8 +26,8 @@ FEWEST, MOST = 2, 10  # validations
 TRYING = 0.02  # share of the time for the steps of a trial
 LONGEST_TRIAL = 0.1  # share of the time after which no more of them are begun
 TRIALS = 3  # of different plans, at most
-EFFICIENCY = 0.4  # share of a large matrix product's speed that products in a step reach, until one is measured
-LAYER = 0.005  # seconds of a step for all else of a block, a guess, too
+EFFICIENCY = 0.4  # share of a large matrix product's speed that products in a step reach, a guess
+LAYER = 0.005  # seconds of a step for all else of a block, a guess, too; both are corrected by trials
 SHORTEST = 4  # tokens of a block: the width of rung 9's convolution
 BATCH = 8192  # tokens of a held-out batch, about
 BESIDES, SAMPLES = 5.0, 1.0  # seconds of start and end, and of samples at a validation: guesses, too
@@ -114,6 +114,7 @@ class Chooser:
         dtypes = {"16": torch.float16, "bf": torch.bfloat16}
         dtype = dtypes.get(str(trainer.precision)[:2], torch.float32)
         self.rate = EFFICIENCY * machine.flops(trainer.strategy.root_device, dtype)  # FLOP/s of a step
+        self.slower = 1.0  # measured steps than guessed ones, by the last trial
         self.accumulate = trainer.accumulate_grad_batches
         self.tried: dict[Plan | None, Trial] = {}
 
@@ -158,11 +159,11 @@ class Chooser:
             UserError: whatever is wrong with its options, or too little memory.
             KeyboardInterrupt: it was interrupted.
         """
+        guessed = self.trial(plan).step
         self.tried[plan] = trial = try_out(
             [*as_arguments(plan.options(passes, self.characters)), *self.args], FIRST + steps, longest
         )
-        products = max(trial.step - self._besides_products(plan), trial.step / 4)
-        self.rate = plan.flops_per_token * plan.tokens_per_step / products
+        self.slower *= trial.step / guessed
 
     def plans(self) -> list[Plan]:
         """Returns all plans, with blocks of the length that is given, or that the text can fill."""
@@ -191,10 +192,13 @@ class Chooser:
         if plan in self.tried:
             return self.tried[plan]
         assert plan is not None
+        layers, batches = LAYER * plan.n_layer * plan.n_member, max(self.held_out // BATCH, 1)
+        token = plan.flops_per_token / self.rate  # seconds of each one's products
+        forward = (token * self.held_out * plan.n_member + layers * batches) / 3
         return Trial(
-            step=plan.flops_per_token * plan.tokens_per_step / self.rate + self._besides_products(plan),
-            held_out=plan.flops_per_token / 3 * self.held_out * plan.n_member / self.rate,
-            batches=max(self.held_out // BATCH, 1),
+            step=self.slower * (token * plan.tokens_per_step + layers),
+            held_out=self.slower * forward,
+            batches=batches,
             samples=SAMPLES,
             besides=BESIDES,
             ending=0.0,
@@ -205,8 +209,9 @@ class Chooser:
         """Fits steps and validations of a plan into the seconds that are left."""
         trial = self.trial(plan)
         longest = VALIDATING * left / FEWEST  # seconds of a validation
-        some = math.floor((longest - trial.samples) / (trial.held_out / trial.batches))
-        held_out = max(some, 1) if trial.held_out + trial.samples > 2 * longest and trial.batches > 1 else None
+        some = math.floor(longest / (trial.held_out / trial.batches))
+        # of all batches the loss is exact: that some are left out must be worth it
+        held_out = max(some, 1) if trial.held_out > 2 * longest and trial.batches > 1 else None
         validation = trial.samples + trial.held_out * ((held_out or trial.batches) / trial.batches)
         validations = min(max(int(VALIDATING * left / validation), FEWEST), MOST)
         steps = max(int((left - trial.besides - validations * validation) / trial.step), 0)
@@ -224,9 +229,6 @@ class Chooser:
         loss = law()(plan.parameters, read * self.per_token, self.characters, plan.n_member)  # per character
         chosen = plan.options(passes, self.characters)
         return replace(choice, passes=passes, loss=loss * self.per_token, options=chosen)
-
-    def _besides_products(self, plan: Plan) -> float:
-        return LAYER * plan.n_layer * plan.n_member
 
     def _order(self, choice: Choice) -> tuple[bool, float]:
         """Orders choices: by their losses, then by time those that have hardly a step."""

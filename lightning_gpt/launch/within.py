@@ -66,6 +66,11 @@ def within_budget(args: list[str], spent: float = 0.0) -> tuple[list[str], list[
     print(row("budget", f"{budget}: {choice}"), file=page)
     if choice.loss is not None:
         print(row("", f"val/loss about {choice.loss:.2f}, if the text is like Tiny Shakespeare"), file=page)
+    if choice.held_out is not None:
+        said = (
+            f"val/loss is of the first {choice.held_out:,} held-out batches only: all would take too much of the time"
+        )
+        print(row("", said), file=page)
     before, after = options.as_arguments(choice.options), options.as_arguments(choice.after())
     return [*before, *args, *after], [choice.pace(began + seconds)]
 
