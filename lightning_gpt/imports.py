@@ -12,6 +12,7 @@ UNUSED = frozenset({"scipy", "torchaudio", "torchvision", "transformers"})  # wh
 def unused_hidden() -> Iterator[None]:
     """Says, to whatever asks inside the block, that they are not installed, unless they are imported already.
 
+    torchmetrics, imported here, remembers it: its metrics that need them are not to be had in this process.
     With transformers beside it Lightning takes a quarter longer to import, with the others longer still.
     """
     real, hidden = metadata.version, UNUSED - sys.modules.keys()

@@ -50,12 +50,11 @@ class Bench:
             options: the fit's others.
         """
         budget = recipe.startswith("--")
-        device = ["--trainer.accelerator=cpu"] if "cpu" in recipe else []  # as the plain loop
         name = f"{'budget' if budget else recipe}-{next(self._numbers)}"
         seconds, _ = timed(
             "-m", "lightning_gpt", "fit", recipe if budget else f"--config={self.configs / recipe}.yaml",
             f"--runs_dir={self.folder}", f"--data.data_dir={self.data_dir}", "--data.offline_corpus=null",
-            f"--name={name}", *device, *options,
+            f"--name={name}", *options,
         )  # fmt: skip
         newest = newest_last(self.folder / name)
         assert newest is not None
@@ -65,19 +64,19 @@ class Bench:
 
     def step(self) -> list[Row]:
         """Measures a Trainer's step beside the plain loop's: the same network, batch and precision."""
-        return [self._step("a training step of nanoGPT's CPU recipe, fp32", "nanogpt-cpu")]
+        return [self._step("a training step of nanoGPT's CPU recipe, fp32", "nanogpt-cpu", [], ON_CPU)]
 
-    def _step(self, what: str, recipe: str, *plain_options: str) -> Row:
+    def _step(self, what: str, recipe: str, plain_options: list[str], options: list[str]) -> Row:
         plain, ours = [], []
         for _ in range(self.rounds):
             plain.append(1e3 * self.plain("--bare", "--steps=300", *plain_options)[1]["step_seconds"])
-            ours.append(1e3 * self._seconds_a_step(recipe, 150))
+            ours.append(1e3 * self._seconds_a_step(recipe, 150, *options))
         return Row(what, "ms", plain, ours)
 
     def _seconds_a_step(self, recipe: str, steps: int, *options: str) -> float:
         """Measures so many steps of a recipe after as many others, the first of which may compile."""
-        short = self.ours(recipe, *options, *steps_of(2 * steps, steps))[1].result.validations
-        return (short[1].seconds - short[0].seconds) / steps
+        first, second = self.ours(recipe, *options, *steps_of(2 * steps, steps))[1].result.validations
+        return (second.seconds - first.seconds) / steps
 
     def gpu(self) -> list[Row]:
         """Measures on a CUDA device: nanoGPT's recipe for one, compiled, and our shortest that ends at its loss."""
@@ -86,9 +85,14 @@ class Bench:
             plain.append(self.plain("--gpu", f"--loss={NANOGPT_ON_GPU}"))
             ours.append(self.ours("gpu-fast"))
         return [
-            self._step("a training step of nanoGPT's GPU recipe, bf16", "nanogpt-gpu", "--gpu"),
+            self._step("a training step of nanoGPT's GPU recipe, bf16", "nanogpt-gpu", ["--gpu"], []),
             Row(f"whole process to {NANOGPT_ON_GPU} on a GPU", "s", [s for s, _ in plain], [s for s, _ in ours]),
-            Row("its val loss", "nats", [r["val_loss"] for _, r in plain], [val_loss(run) for _, run in ours]),
+            Row(
+                "its val loss, estimated and exact",
+                "nats",
+                [r["val_loss"] for _, r in plain],
+                [val_loss(run) for _, run in ours],
+            ),
         ]
 
     def time(self) -> list[Row]:
@@ -96,7 +100,7 @@ class Bench:
         plain, ours = [], []
         for _ in range(self.rounds):
             plain.append(self.plain())
-            ours.append(self.ours("cpu-fast"))
+            ours.append(self.ours("cpu-fast", *ON_CPU))
         rows = [
             Row("whole process to nanoGPT's loss", "s", [s for s, _ in plain], [s for s, _ in ours]),
             Row("its exact val loss", "nats", [r["val_loss"] for _, r in plain], [val_loss(run) for _, run in ours]),
@@ -105,10 +109,10 @@ class Bench:
 
     def _loss(self, budget: float, plain: Sequence[float]) -> list[Row]:
         """Measures the loss of cpu.yaml in a whole process of `budget` seconds: its steps are chosen to fill it."""
-        seconds, run = self.ours("cpu", *steps_of(200))
+        seconds, run = self.ours("cpu", *ON_CPU, *steps_of(200))
         training = run.result.seconds
         steps = int((budget - (seconds - training)) / (training / run.result.steps))
-        seconds, run = self.ours("cpu", *steps_of(steps))
+        seconds, run = self.ours("cpu", *ON_CPU, *steps_of(steps))
         return [
             Row(
                 f"exact val loss after that time (cpu.yaml, {steps} steps, {seconds:.0f} s)",
@@ -123,8 +127,8 @@ class Bench:
         config = "cpu-10min" if self.seconds >= 600 else "cpu"
         rows = []
         for name, options in TOKENS.items():
-            steps = max(10, int(self.seconds / self._seconds_a_step(config, TRIAL, *options)))
-            result = self.ours(config, *options, *steps_of(steps))[1].result
+            steps = max(10, int(self.seconds / self._seconds_a_step(config, TRIAL, *ON_CPU, *options)))
+            result = self.ours(config, *ON_CPU, *options, *steps_of(steps))[1].result
             what = f"{name} as tokens, {config}.yaml: {steps:,} steps in {result.seconds:.0f} s"
             assert result.last is not None
             rows.append(Row(what, "bits per held-out byte", [], [result.last.bits_per_byte]))
@@ -236,6 +240,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
     "long": Bench.long,
     "gpu": Bench.gpu,
 }
+ON_CPU = ["--trainer.accelerator=cpu"]  # where the plain loop of nanoGPT's CPU recipe is
 NANOGPT_ON_GPU = 1.4697  # the loss that nanoGPT publishes for its recipe for a GPU
 TRIAL = 100  # steps from which is told how many fill the time
 TOKENS = {

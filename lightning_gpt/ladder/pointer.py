@@ -66,10 +66,8 @@ class Pointer(nn.Module):
 
 def votes(weights: Tensor, token: Tensor, V: int) -> Tensor:
     """Adds up the weights (B, T, S) that go to each token, of tokens (B, S): to (B, T, V), in fp32."""
-    T, on_cpu = weights.shape[1], weights.device.type == "cpu"
-    # of many, one-hot rows would take more memory than all else; but only they are added in the same order each time
-    few = V <= FEW or (weights.is_cuda and torch.are_deterministic_algorithms_enabled())
-    if few and T > 1 and (weights.dtype != torch.float32 or not on_cpu):
+    T, few = weights.shape[1], V <= FEW  # of many, one-hot rows would take more memory than all else
+    if few and T > 1 and (weights.dtype != torch.float32 or weights.device.type != "cpu"):
         rows = F.one_hot(token, V).to(weights.dtype)
         if weights.is_cuda and torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda") == torch.float16:
             # not in fp16, where the gradient of a small share would be more than the largest number

@@ -27,7 +27,7 @@ TRYING = 0.02  # share of the time for the steps of a trial
 LONGEST_TRIAL = 0.1  # share of the time after which no more of them are begun
 TRIALS = 3  # of different plans, at most
 EFFICIENCY = 0.4  # share of a large matrix product's speed that products in a step reach, a guess
-LAYER = 0.005  # seconds of a step for all else of a block, a guess, too; both are corrected by trials
+LAYER = 0.005  # seconds of a step for all else of a block, a guess, too; a trial corrects what is more of a step
 SHORTEST = 4  # tokens of a block: the width of rung 9's convolution
 BATCH = 8192  # tokens of a held-out batch, about
 BESIDES, SAMPLES = 5.0, 1.0  # seconds of start and end, and of samples at a validation: guesses, too
@@ -114,7 +114,7 @@ class Chooser:
         dtypes = {"16": torch.float16, "bf": torch.bfloat16}
         dtype = dtypes.get(str(trainer.precision)[:2], torch.float32)
         self.rate = EFFICIENCY * machine.flops(trainer.strategy.root_device, dtype)  # FLOP/s of a step
-        self.slower = 1.0  # measured steps than guessed ones, by the last trial
+        self.layer = LAYER
         self.accumulate = trainer.accumulate_grad_batches
         self.tried: dict[Plan | None, Trial] = {}
 
@@ -159,11 +159,14 @@ class Chooser:
             UserError: whatever is wrong with its options, or too little memory.
             KeyboardInterrupt: it was interrupted.
         """
-        guessed = self.trial(plan).step
         self.tried[plan] = trial = try_out(
             [*as_arguments(plan.options(passes, self.characters)), *self.args], FIRST + steps, longest
         )
-        self.slower *= trial.step / guessed
+        products, layers = self._guessed(plan)
+        if products > layers:
+            self.rate *= products / max(trial.step - layers, trial.step / 4)
+        else:  # as on a GPU
+            self.layer *= max(trial.step - products, trial.step / 4) / layers
 
     def plans(self) -> list[Plan]:
         """Returns all plans, with blocks of the length that is given, or that the text can fill."""
@@ -192,12 +195,12 @@ class Chooser:
         if plan in self.tried:
             return self.tried[plan]
         assert plan is not None
-        layers, batches = LAYER * plan.n_layer * plan.n_member, max(self.held_out // BATCH, 1)
-        token = plan.flops_per_token / self.rate  # seconds of each one's products
-        forward = (token * self.held_out * plan.n_member + layers * batches) / 3
+        products, layers = self._guessed(plan)
+        batches = max(self.held_out // BATCH, 1)
+        texts = self.held_out * plan.n_member / plan.tokens_per_step  # held-out ones, in tokens of a step
         return Trial(
-            step=self.slower * (token * plan.tokens_per_step + layers),
-            held_out=self.slower * forward,
+            step=products + layers,
+            held_out=(products * texts + layers * batches) / 3,  # no backward pass
             batches=batches,
             samples=SAMPLES,
             besides=BESIDES,
@@ -229,6 +232,11 @@ class Chooser:
         loss = law()(plan.parameters, read * self.per_token, self.characters, plan.n_member)  # per character
         chosen = plan.options(passes, self.characters)
         return replace(choice, passes=passes, loss=loss * self.per_token, options=chosen)
+
+    def _guessed(self, plan: Plan) -> tuple[float, float]:
+        """Guesses the seconds that a step takes for its products, and for all else."""
+        products = plan.flops_per_token * plan.tokens_per_step / self.rate
+        return products, self.layer * plan.n_layer * plan.n_member
 
     def _order(self, choice: Choice) -> tuple[bool, float]:
         """Orders choices: by their losses, then by time those that have hardly a step."""

@@ -64,8 +64,6 @@ def run(prepared: Prepared) -> Run | None:
         stack.enter_context(warnings.catch_warnings())
         # from within Lightning 2.6.6, of a torch newer than it knows
         warnings.filterwarnings("ignore", r".*isinstance\(treespec, LeafSpec\)")
-        # of recorded passes, whose gradients are added up on the stream that recorded them: they are waited for
-        warnings.filterwarnings("ignore", r"The AccumulateGrad node's stream does not match")
         # of values that torchmetrics has summed over all ranks before they are logged
         warnings.filterwarnings("ignore", r"It is recommended to use .*sync_dist=True")
         if prepared.has_folder:
@@ -215,9 +213,11 @@ def _print_summary(prepared: Prepared) -> None:
     result = Result.read(Path(best.best_model_path).parent.parent)
     exact = None if result is None or result.best is None else result.best.exact
     answered = "" if exact is None else f", {exact:.2%} of the held-out lines answered exactly"
-    there, limit = len(data.val_dataloader()), trainer.limit_val_batches
-    read = int(there * limit) if isinstance(limit, float) else min(limit, there)
-    part = "" if read == there else f", the first {read:,} of its {there:,} held-out batches"
+    each, limit = len(data.val_dataloader()), trainer.limit_val_batches  # of each rank
+    read = int(each * limit) if isinstance(limit, float) else min(limit, each)
+    there = len(data.held_out_batches())
+    first = min(read * trainer.world_size, there)
+    part = "" if read == each else f", the first {first:,} of its {there:,} held-out batches"
     print(
         f"{styled(f'best val/loss {loss:.4f}', 'bold', 'green')} nats per {tokens.tokenizer.unit} "
         f"({tokens.held_out.bits_per_character(loss):.3f} bits per character) on {tokens.corpus}{part}{answered}\n"

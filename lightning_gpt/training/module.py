@@ -48,8 +48,8 @@ class LanguageModel(Steps):
         network: a rung of the ladder and its sizes.
         optimizer: the recipe that makes its optimizer.
         schedule: the learning rate's course.
-        compile: compile the network (needs a C++ compiler; worth its minute in long runs on a CPU, while on CUDA its
-            passes are replayed otherwise, see `replay`).
+        compile: compile the network (needs a C++ compiler; worth its minute in long runs). On one CUDA device passes
+            are replayed if it is not compiled, which serves small networks as well, see `training.replay`.
         freeze_blocks: how many blocks, from the input on, keep the weights that they begin with.
         teacher: a checkpoint whose network's probabilities are learned in place of the text's next tokens, see
             `teacher.Teacher`; the losses that are logged are on the text all the same.
@@ -193,7 +193,6 @@ class LanguageModel(Steps):
             self.net.compile(options={"fallback_random": True})
         if isinstance(self.trainer.strategy, Sharded):
             shard(self.net, self.trainer.strategy.root_device)
-        self._replay = Replay(self.net) if replayable(self.trainer) and not self.compile_network else None
 
     def _begin_with(self, source: TrainedGPT, net: Network) -> None:
         """Copies a trained network's weights, and its provenance."""
@@ -214,14 +213,23 @@ class LanguageModel(Steps):
     def forward(self, ids: Tensor) -> Tensor:
         """ids (B, T) to logits (B, T, V)."""
         assert self.net is not None
-        return self.net(ids) if self._replay is None else self._replay(ids)
+        return self.net(ids)
+
+    def trained(self, ids: Tensor) -> Tensor:
+        """As `forward`, in a training step; replayed where that can be done."""
+        # a second batch's gradients would be written over the first one's, to which they are to be added
+        if self._replay is None or self.trainer.accumulate_grad_batches > 1:
+            return self(ids)
+        return self._replay(ids)
 
     def on_fit_start(self) -> None:
-        """Reads the teacher, where there is one.
+        """Prepares replaying, and reads the teacher, where there is one.
 
         Raises:
             UserError: it can't be read, or can't read what is learned.
         """
+        assert self.net is not None
+        self._replay = Replay(self.net) if replayable(self.net, self.trainer) and not self.compile_network else None
         self.data.expected = None
         if self.teacher is None:
             return
@@ -233,6 +241,10 @@ class LanguageModel(Steps):
             self.print(row("teacher", f"reads the text once, before the first step: {tokens:,} {unit}s"))
             with self.trainer.precision_plugin.forward_context():
                 self.data.expected = self._teacher.read(self.data.train_ids)
+
+    def on_fit_end(self) -> None:
+        """Forgets what was recorded: the weights will lie elsewhere."""
+        self._replay = None
 
     # --------------------------------------------------------------------------------------------- the optimizer
 

@@ -150,8 +150,8 @@ def network_class(net: Network) -> type[Network]:
 def gathered(net: Network, first: bool) -> Network | None:
     """Returns the network if it is whole and on the CPU, else a copy that is; None where not `first`.
 
-    All ranks must call it. To write or to draw needs a network that one rank can run by itself; and to write token by
-    token, as all of that is read again for each, is faster on a CPU.
+    All ranks must call it. To write or to draw needs a network that one rank can run by itself. On a CPU, since a GPU
+    waits longer for the launch of one token's kernels than a CPU computes them, if the network is small.
     """
     if not isinstance(net, FSDPModule) and next(net.parameters()).device.type == "cpu":
         return net if first else None

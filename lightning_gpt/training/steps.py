@@ -49,10 +49,19 @@ class Steps(LightningModule):
         every: int = self.trainer.log_every_n_steps  # type: ignore[attr-defined]  # 0: never
         return every > 0 and (self.global_step + 1) % every == 0
 
+    def trained(self, ids: Tensor) -> Tensor:
+        """ids (B, T) to logits (B, T, V) in a training step, once in each: `forward`, or what does the same faster."""
+        return self(ids)
+
     def shared_step(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """x, y (B, T) to logits (B, T, V) in fp32, the mean loss in nats per token, and how many tokens it is over."""
         x, y = batch
-        logits = self(x).float()
+        return self.losses(self(x), y)
+
+    @staticmethod
+    def losses(logits: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, of logits (B, T, V) and targets y (B, T)."""
+        logits = logits.float()
         nats = cross_entropy(logits, y, reduction="sum")
         tokens = (y != IGNORE).sum()
         return logits, nats / tokens.clamp(min=1), tokens
@@ -70,7 +79,7 @@ class Steps(LightningModule):
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         """Computes the mean loss, in nats per token; a batch is x, y (B, T), and `expected` where it is known."""
         x, y, *expected = batch
-        logits, loss, targets = self.shared_step((x, y))
+        logits, loss, targets = self.losses(self.trained(x), y)
         if self.is_log_step:
             lr = self.trainer.optimizers[0].param_groups[0]["lr"]
             self.log("train/loss", loss.detach(), prog_bar=True)

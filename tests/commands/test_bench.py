@@ -114,3 +114,25 @@ def test_a_budget_and_the_long_recipes_are_whole_processes(tmp_path, monkeypatch
 def test_the_speed_of_writing_is_of_all_texts_together():
     net = ModernGPT(11, 8, n_layer=1, n_head=1, n_embd=8).eval()
     assert written(net, 3, Sampling(5)) > 0
+
+
+def test_on_a_gpu_both_sides_take_their_recipes_for_one(tmp_path, monkeypatch):
+    asked = []
+
+    def ours(self, recipe, *options):
+        asked.append((recipe, [option for option in options if "accelerator" in option]))
+        validations = (Validation(150, 2.0, 3.0, 2.5, 3.0), Validation(300, 1.4, 2.0, 2.0, 6.0))
+        return 20.0, SimpleNamespace(result=Result(False, 300, 1, None, validations, {}, ()))
+
+    def plain(self, *options):
+        asked.append(options)
+        return 80.0, {"step_seconds": 0.01, "val_loss": 1.46}
+
+    monkeypatch.setattr(Bench, "ours", ours)
+    monkeypatch.setattr(Bench, "plain", plain)
+    step, seconds, loss = Bench(tmp_path, tmp_path, tmp_path, 1, 60.0).gpu()
+    assert asked[0] == ("--gpu", "--loss=1.4697") and asked[1] == ("gpu-fast", [])
+    assert "--gpu" in asked[2] and asked[3] == ("nanogpt-gpu", [])
+    assert step.ours == [pytest.approx(20.0)] and seconds.ours == [20.0] and loss.ours == [1.4]
+    Bench(tmp_path, tmp_path, tmp_path, 1, 60.0).step()
+    assert asked[-1] == ("nanogpt-cpu", ["--trainer.accelerator=cpu"])

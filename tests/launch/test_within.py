@@ -351,7 +351,7 @@ def test_no_text_is_learned_by_heart_whatever_the_time(characters, seconds):
     chooser = object.__new__(Chooser)  # of no text, on a machine that is said to be this one
     vars(chooser).update(
         tokens=characters, held_out=characters // 9, per_token=1.0, characters=characters, rate=2e11, accumulate=1,
-        slower=1.0, tried={}, named=False, block_size=None,
+        layer=choice.LAYER, tried={}, named=False, block_size=None,
     )  # fmt: skip
     chosen = chooser.best(seconds)
     assert chosen.steps >= choice.FEWEST_STEPS
