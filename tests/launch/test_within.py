@@ -345,14 +345,35 @@ def test_a_run_is_counted_twice(shell, monkeypatch):
     assert losses(shell.folder / "runs/second/version_0") == losses(first)
 
 
+def chooser_of(characters, rate=2e11):
+    """A chooser for a text that there is not, on a machine that is said to be this one."""
+    chooser = object.__new__(Chooser)
+    vars(chooser).update(
+        args=[], tokens=characters, held_out=characters // 9, per_token=1.0, characters=characters, rate=rate,
+        layer=choice.LAYER, accumulate=1, tried={}, named=False, block_size=None,
+    )  # fmt: skip
+    return chooser
+
+
+def test_a_trial_corrects_what_is_more_of_a_step(monkeypatch):
+    """Products on two cores, all else on a GPU; the other guess, of which the trial says little, stays."""
+    two, four = PLANS[1:3]
+    monkeypatch.setattr(choice, "try_out", lambda *_: dataclasses.replace(FAST, step=0.05))
+    on_cpu, on_gpu = chooser_of(10**6, 2e11), chooser_of(10**6, 3e14)
+    for chooser in (on_cpu, on_gpu):
+        chooser.try_out(two, 2.0, 10)
+        chooser.tried.clear()
+        assert chooser.trial(two).step == pytest.approx(0.05)
+    assert on_cpu.layer == choice.LAYER and on_gpu.rate == 3e14
+    products = four.flops_per_token * four.tokens_per_step / (two.flops_per_token * two.tokens_per_step)
+    assert on_cpu.trial(four).step == pytest.approx(products * 0.04 + 0.02)
+    assert on_gpu.trial(four).step == pytest.approx(0.1, rel=0.01)  # twice as many blocks
+
+
 @pytest.mark.parametrize("characters", [30_000, 350_000, 10**6, 3 * 10**8])
 @pytest.mark.parametrize("seconds", [30, 600, 10_800])
 def test_no_text_is_learned_by_heart_whatever_the_time(characters, seconds):
-    chooser = object.__new__(Chooser)  # of no text, on a machine that is said to be this one
-    vars(chooser).update(
-        tokens=characters, held_out=characters // 9, per_token=1.0, characters=characters, rate=2e11, accumulate=1,
-        layer=choice.LAYER, tried={}, named=False, block_size=None,
-    )  # fmt: skip
+    chooser = chooser_of(characters)
     chosen = chooser.best(seconds)
     assert chosen.steps >= choice.FEWEST_STEPS
     assert chosen.passes <= 9  # a tiny network that reads on and on is no choice either
