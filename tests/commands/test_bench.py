@@ -133,6 +133,6 @@ def test_on_a_gpu_both_sides_take_their_recipes_for_one(tmp_path, monkeypatch):
     step, seconds, loss = Bench(tmp_path, tmp_path, tmp_path, 1, 60.0).gpu()
     assert asked[0] == ("--gpu", "--loss=1.4697") and asked[1] == ("gpu-fast", [])
     assert "--gpu" in asked[2] and asked[3] == ("nanogpt-gpu", [])
-    assert step.ours == [pytest.approx(20.0)] and seconds.ours == [20.0] and loss.ours == [1.4]
+    assert step.ours == [pytest.approx(10.0)] and seconds.ours == [20.0] and loss.ours == [1.4]
     Bench(tmp_path, tmp_path, tmp_path, 1, 60.0).step()
     assert asked[-1] == ("nanogpt-cpu", ["--trainer.accelerator=cpu"])
