@@ -67,9 +67,7 @@ def within_budget(args: list[str], spent: float = 0.0) -> tuple[list[str], list[
     if choice.loss is not None:
         print(row("", f"val/loss about {choice.loss:.2f}, if the text is like Tiny Shakespeare"), file=page)
     if choice.held_out is not None:
-        said = (
-            f"val/loss is of the first {choice.held_out:,} held-out batches only: all would take too much of the time"
-        )
+        said = f"val/loss is of the first {choice.held_out:,} held-out batches: all would take too long"
         print(row("", said), file=page)
     before, after = options.as_arguments(choice.options), options.as_arguments(choice.after())
     return [*before, *args, *after], [choice.pace(began + seconds)]
