@@ -162,6 +162,14 @@ def shell(tmp_path):
     return Shell(tmp_path)
 
 
+@pytest.fixture
+def corpus(tmp_path, monkeypatch):
+    """The name of a text of some length, in the folder that one stands in."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "text.txt").write_text(TEXT * 20)
+    return "text.txt"
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, worker_id):
     """A shell whose folder holds one finished run of the tiny network, made once for all workers; not to be written to.

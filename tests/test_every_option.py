@@ -15,6 +15,7 @@ from conftest import TEXT, TINY
 from ending import Place, wrong_end
 
 from lightning_gpt.arguments.call import REST
+from lightning_gpt.benchmark import measurements
 from lightning_gpt.cli import COMMANDS, with_lightning
 from lightning_gpt.commands import bench, verify_resume, watch
 from lightning_gpt.errors import UserError
@@ -119,7 +120,7 @@ def failures(place, cases):
     found = []
     with (
         mock.patch.object(verify_resume.subprocess, "Popen", no_process),
-        mock.patch.object(bench, "timed", no_process),
+        mock.patch.object(measurements, "timed", no_process),
         mock.patch.object(bench, "description", lambda: ""),
         mock.patch.object(watch, "serve", lambda server: None),  # which goes on for ever
     ):

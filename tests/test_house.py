@@ -36,7 +36,7 @@ ALLOWED = {
     "training": LEAVES | {"machine", "ladder", "tokens", "text", "model", "runs", "pictures"},
     "lecture": {"ladder", "tokens", "text"},
     "budget": LEAVES,
-    "benchmark": LEAVES | {"budget", "ladder", "text", "lecture", "runs"},
+    "benchmark": LEAVES | {"machine", "budget", "ladder", "text", "lecture", "model", "runs"},
     "arguments": LEAVES,
     "launch": LEAVES | {"arguments", "budget", "machine", "ladder", "tokens", "text", "model", "runs", "training"},
     "diagnosis": LEAVES | {"budget", "machine", "text", "launch"},

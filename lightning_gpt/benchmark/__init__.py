@@ -1,1 +1,1 @@
-"""What the benchmark is made of: the plain PyTorch loop on its other side, its table, the law's runs."""
+"""What the benchmark is made of: its measurements, the plain PyTorch loop beside them, its table, the law's runs."""

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from lightning_gpt import UserError
+from lightning_gpt.benchmark.measurements import TRIAL, Bench, written
 from lightning_gpt.benchmark.table import Row, shown, with_block
-from lightning_gpt.commands.bench import TRIAL, Bench, written
 from lightning_gpt.ladder import ModernGPT
 from lightning_gpt.machine import busy_elsewhere, processor_seconds
 from lightning_gpt.model import Sampling
@@ -91,11 +91,11 @@ def test_a_budget_and_the_long_recipes_are_whole_processes(tmp_path, monkeypatch
         made.touch()
         return 90.0 + len(done), ""
 
-    monkeypatch.setattr("lightning_gpt.commands.bench.timed", timed)
+    monkeypatch.setattr("lightning_gpt.benchmark.measurements.timed", timed)
     validations = (Validation(9, 2.0, 3.0, 2.5, 30.0),)
     result = Result(False, 9, 1, None, validations, {}, ())
     monkeypatch.setattr(
-        "lightning_gpt.commands.bench.Run", lambda folder: SimpleNamespace(result=result, best="b.ckpt")
+        "lightning_gpt.benchmark.measurements.Run", lambda folder: SimpleNamespace(result=result, best="b.ckpt")
     )
     bench = Bench(tmp_path, Path("configs"), tmp_path, 1, 60.0)
     assert [(row.what, row.ours) for row in bench.budget()] == [
